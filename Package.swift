@@ -1,0 +1,83 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Settings of every Swift target.
+let settings: [SwiftSetting] = [
+    // Existentials are written `any P`, so that each one is visible (SE-0335).
+    .enableUpcomingFeature("ExistentialAny"),
+    // An import is an implementation detail unless it says `public import` (SE-0409).
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // A member is found only through a module that this file imports (SE-0444).
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // `@_lifetime` on functions that return views of borrowed bytes, as swift-nio enables it.
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// One instruction-set level for the targets of the hot path. Given to clang, it changes Swift's own code
+/// generation as well, so that a plain `swift build -c release` is the fast build. The targets that a
+/// subscriber imports do not carry it: a package with unsafe flags cannot be depended on by version.
+#if arch(x86_64)
+let hotFlags = ["-Xcc", "-march=x86-64-v3"]
+let hotCFlags = ["-march=x86-64-v3"]
+#else
+let hotFlags: [String] = []
+let hotCFlags: [String] = []
+#endif
+let hotSettings = settings + [.unsafeFlags(hotFlags)]
+
+func hot(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: hotSettings)
+}
+
+func cold(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: hotSettings)
+}
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .library(name: "MartletClient", targets: ["MarketData", "Wire", "ZeroMQ"]),
+        .executable(name: "martlet", targets: ["martlet"]),
+    ],
+    dependencies: [],
+    targets: [
+        // Debian's libraries. No `pkgConfig`: libzmq's file makes SwiftPM warn on every build.
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CPlatform", cSettings: [.unsafeFlags(hotCFlags)]),
+
+        cold("MarketData"),
+        cold("DBN", ["MarketData", "CZstd"]),
+        hot("RingBuffer", ["CPlatform"]),
+        cold("ZeroMQ", ["CZeroMQ"]),
+        cold("Wire", ["MarketData", "CCrypto"]),
+        hot("Features", ["MarketData"]),
+        cold("ONNX"),
+        hot("Inference", ["ONNX", "CPlatform"]),
+        hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
+        cold("Feeds", ["MarketData", "DBN", "CZlib"]),
+        hot("Transport", ["ZeroMQ", "Wire", "Pipeline", "Feeds", "DBN"]),
+        .executableTarget(
+            name: "martlet",
+            dependencies: ["MarketData", "DBN", "Feeds", "Transport", "Pipeline", "Wire", "ZeroMQ"],
+            swiftSettings: hotSettings),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        tests("MarketDataTests", ["MarketData"]),
+        tests("DBNTests", ["DBN", "MarketData"]),
+        tests("RingBufferTests", ["RingBuffer", "CPlatform"]),
+        tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("WireTests", ["Wire", "MarketData"]),
+        tests("FeaturesTests", ["Features", "MarketData"]),
+        tests("ONNXTests", ["ONNX"]),
+        tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),
+        tests("FeedsTests", ["Feeds", "DBN", "MarketData"]),
+        tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
+    ]
+)
