@@ -62,10 +62,14 @@ let package = Package(
         hot("Inference", ["ONNX", "CPlatform"]),
         hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
         cold("Feeds", ["MarketData", "DBN", "CZlib"]),
-        hot("Transport", ["ZeroMQ", "Wire", "Pipeline", "Feeds", "DBN"]),
+        hot("Recorder", ["DBN", "Wire", "Pipeline", "MarketData"]),
+        hot("Transport", ["ZeroMQ", "Wire", "Pipeline"]),
         .executableTarget(
             name: "martlet",
-            dependencies: ["MarketData", "DBN", "Feeds", "Transport", "Pipeline", "Wire", "ZeroMQ"],
+            dependencies: [
+                "MarketData", "DBN", "Feeds", "Recorder", "Transport", "Pipeline", "Wire", "ZeroMQ", "Features",
+                "Inference", "CPlatform",
+            ],
             swiftSettings: hotSettings),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),

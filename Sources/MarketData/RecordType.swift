@@ -57,6 +57,14 @@ public enum Schema: UInt16, CaseIterable, Sendable {
     /// DBN's value in the metadata of a file that mixes schemas.
     public static let mixedRawValue: UInt16 = 0xFFFF
 
+    /// Whether a feed of this schema alone states price levels, from which a book can be kept.
+    public var statesPriceLevels: Bool {
+        switch self {
+        case .mbp1, .mbp10, .tbbo: true
+        default: false
+        }
+    }
+
     /// The name that Databento's tools use, `mbp-10` for example.
     public var name: String {
         switch self {

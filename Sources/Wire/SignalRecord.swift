@@ -97,12 +97,14 @@ public struct SignalFlags: OptionSet, Sendable, BitwiseCopyable {
 
     /// Fewer ticks than the model's warm-up length since the last reset.
     @inlinable public static var warmingUp: SignalFlags { SignalFlags(rawValue: 1) }
-    /// Input was lost and the book has not been restated since.
+    /// Input was lost fewer than the model's warm-up length of ticks ago.
     @inlinable public static var staleAfterGap: SignalFlags { SignalFlags(rawValue: 2) }
     /// Best bid at or above best ask.
     @inlinable public static var crossedBook: SignalFlags { SignalFlags(rawValue: 4) }
     /// A side of the book is empty: there is no mid price and no prediction.
     @inlinable public static var oneSidedBook: SignalFlags { SignalFlags(rawValue: 8) }
+    /// The first tick after a reset (new session, a halt's end, a day's roll): nothing before it bears on it.
+    @inlinable public static var firstAfterReset: SignalFlags { SignalFlags(rawValue: 16) }
 }
 
 /// Records that are missing, in the place where they would have stood. 48 bytes.

@@ -1,0 +1,206 @@
+internal import MarketData
+internal import Wire
+
+extension Ingest where Source: ~Copyable {
+    /// Checks a message, finds its instrument, and accounts for its sequence.
+    ///
+    /// - Returns: what to put into a ring, or nil if the message carries nothing further. Never traps.
+    mutating func account(_ message: UnsafeRawBufferPointer, receivedAt: UInt64) -> Delivery? {
+        switch unsafe PacketView.parse(message) {
+        case .malformed(let error):
+            counters.add(.messagesMalformed, 1)
+            if counters[.messagesMalformed] == 1 { incidents.report("malformed message: \(error)") }
+            return nil
+        case .packet(let view):
+            let topic = unsafe view.topic(in: message)
+            guard let known = unsafe topics.find(topic) ?? register(topic) else {
+                counters.add(.messagesRefused, 1)
+                return nil
+            }
+            let payload = unsafe view.payload(in: message)
+            let index = Int(known.instrument)
+            if known.isDefinition { return unsafe define(index, view.header, payload) }
+            return unsafe account(index, view.header, payload, receivedAt: receivedAt)
+        }
+    }
+
+    /// Meets a topic for the first time. Cold: once a topic, and once a message for what is refused.
+    private mutating func register(_ bytes: UnsafeRawBufferPointer) -> TopicTable.Value? {
+        guard let topic = Topic.parse(unsafe Array(bytes)) else { return nil }
+        if case .signals = topic.kind { return nil }
+        guard let index = registry.intern(dataset: topic.dataset, symbol: topic.symbol) else {
+            incidents.report(
+                "\(topic.dataset) \(topic.symbol) refused: there is room for \(registry.capacity) instruments; "
+                    + "give a larger --max-instruments")
+            return nil
+        }
+        let value = TopicTable.Value(instrument: Int32(index), isDefinition: topic.kind == Topic.Kind.definitions)
+        guard unsafe topics.insert(bytes, value) else { return nil }
+        return value
+    }
+
+    /// Takes a definition packet: tick size, and from the schema which records complete a tick.
+    private mutating func define(_ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer) -> Delivery? {
+        guard header.kind == PacketHeader.Kind.records else { return nil }
+        var tickSize: Int64 = 0
+        var rule = TickRule.lastFlag
+        var records = PacketRecords(unsafe payload.bytes)
+        while let record = records.next() {
+            if record.type == .definition, record.bytes.byteCount >= DefinitionField.end {
+                tickSize = record.load(DefinitionField.tickSize, as: Int64.self)
+            } else if let schema = StreamSchema(record) {
+                guard isUsable(index, schema) else { return nil }
+                rule = schema.tickRule
+            }
+        }
+        guard tickSize > 0, tickSize != Price.undefined else {
+            // A schema alone: the tick size can still come from the configuration.
+            if !streams[index].isDefined { streams[index].rule = rule }
+            return nil
+        }
+        guard !streams[index].isDefined || streams[index].tickSize != tickSize || streams[index].rule != rule else {
+            return nil
+        }
+        return unsafe command(index, tickSize: tickSize, rule: rule)
+    }
+
+    /// Refuses by name a stream that can never have a book.
+    private mutating func isUsable(_ index: Int, _ schema: StreamSchema) -> Bool {
+        guard case .one(let schema) = schema, !schema.statesPriceLevels else { return true }
+        guard !streams[index].hasReportedUndefined else { return false }
+        streams[index].hasReportedUndefined = true
+        let entry = registry[index]
+        incidents.report(
+            "\(entry.dataset) \(entry.symbol) refused: a feed of \(schema.name) alone has no price levels; give mbp-1, "
+                + "mbp-10 or tbbo data")
+        return false
+    }
+
+    /// Tells the worker an instrument's tick size and rule, through its ring.
+    private mutating func command(_ index: Int, tickSize: Int64, rule: TickRule) -> Delivery {
+        streams[index].isDefined = true
+        streams[index].tickSize = tickSize
+        streams[index].rule = rule
+        var envelope = TickEnvelope(kind: TickEnvelope.Kind.definition)
+        envelope.instrument = UInt32(index)
+        definitionMemory.storeBytes(
+            of: DefinitionCommand(tickSize: tickSize, rule: UInt64(rule.rawValue)), as: DefinitionCommand.self)
+        return unsafe Delivery(
+            envelope: envelope,
+            payload: UnsafeRawBufferPointer(start: definitionMemory, count: DefinitionCommand.byteCount))
+    }
+
+    private mutating func account(
+        _ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, receivedAt: UInt64
+    ) -> Delivery? {
+        guard isFollowed(index, header) else { return nil }
+        trackSession(index, header)
+        if header.kind == PacketHeader.Kind.heartbeat { counters.add(.heartbeatsReceived, 1) }
+        guard streams[index].isDefined || definePreset(index) else {
+            refuseUndefined(index)
+            return nil
+        }
+        var envelope = TickEnvelope(kind: TickEnvelope.Kind.records)
+        envelope.instrument = UInt32(index)
+        envelope.receivedAt = receivedAt
+        envelope.session = header.session
+        envelope.sequence = header.sequence
+        var skip = 0
+        switch streams[index].tracker.feed(header) {
+        case .inOrder: break
+        case .gap(let from, let count):
+            envelope.lost = lost(from: from, count: count)
+        case .duplicate(let count):
+            counters.add(.recordsDuplicate, count)
+            skip = count
+        case .beforeJoin(let count):
+            counters.add(.recordsBeforeJoin, Int(truncatingIfNeeded: min(count, UInt64(Int.max))))
+        case .newSession(let missing, let isTailUnknown):
+            counters.add(.sessionChanges, 1)
+            envelope.isNewSession = 1
+            envelope.lost = lost(from: 1, count: missing)
+            if isTailUnknown { envelope.lost = MissingRange(first: 1, count: GapRecord.unknownCount, reason: 1) }
+        case .staleSession:
+            counters.add(.messagesRefused, 1)
+            return nil
+        }
+        return unsafe delivery(envelope, header, payload, skipping: skip)
+    }
+
+    /// The records of a packet behind the `skip` that came before; nil if nothing is left to tell.
+    private mutating func delivery(
+        _ envelope: TickEnvelope, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, skipping skip: Int
+    ) -> Delivery? {
+        var envelope = envelope
+        guard header.kind == PacketHeader.Kind.records, skip < Int(header.count) else {
+            // A heartbeat or an end can still reveal a loss.
+            guard envelope.lost.count > 0 || envelope.isNewSession != 0 else { return nil }
+            return unsafe Delivery(envelope: envelope, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        var offset = 0
+        for _ in 0..<skip { offset += Int(unsafe payload[offset]) * 4 }
+        envelope.recordCount = UInt32(Int(header.count) - skip)
+        envelope.sequence &+= UInt64(skip)
+        counters.add(.recordsReceived, Int(envelope.recordCount))
+        return unsafe Delivery(envelope: envelope, payload: UnsafeRawBufferPointer(rebasing: payload[offset...]))
+    }
+
+    private mutating func lost(from: UInt64, count: UInt64) -> MissingRange {
+        guard count > 0 else { return .none }
+        counters.add(.recordsLost, Int(truncatingIfNeeded: min(count, UInt64(Int.max))))
+        return MissingRange(
+            first: from, count: GapRecord.count(count),
+            reason: UInt32(GapReason.lostOnInput.rawValue))
+    }
+
+    /// Follows the first publisher of a topic; another's packets would interleave two sequences.
+    private mutating func isFollowed(_ index: Int, _ header: PacketHeader) -> Bool {
+        if streams[index].tracker.session == 0 { streams[index].publisher = header.publisher }
+        guard streams[index].publisher != header.publisher else { return true }
+        counters.add(.messagesRefused, 1)
+        if !streams[index].hasReportedPublisher {
+            streams[index].hasReportedPublisher = true
+            let entry = registry[index]
+            incidents.report(
+                "\(entry.dataset) \(entry.symbol): publisher \(header.publisher) refused, publisher "
+                    + "\(streams[index].publisher) is followed; one topic takes one publisher")
+        }
+        return false
+    }
+
+    /// Defines an instrument from the configuration, if it is there.
+    private mutating func definePreset(_ index: Int) -> Bool {
+        let entry = registry[index]
+        for preset in presets where preset.symbol == entry.symbol && (preset.dataset ?? entry.dataset) == entry.dataset {
+            unsafe pendingDefinition = command(index, tickSize: preset.tickSize, rule: streams[index].rule)
+            return true
+        }
+        return false
+    }
+
+    private mutating func refuseUndefined(_ index: Int) {
+        counters.add(.messagesRefused, 1)
+        guard !streams[index].hasReportedUndefined else { return }
+        streams[index].hasReportedUndefined = true
+        let entry = registry[index]
+        incidents.report(
+            "\(entry.dataset) \(entry.symbol) refused: its tick size is not known; publish a definition or give "
+                + "--instrument \(entry.symbol):tick=…,lot=…")
+    }
+
+    /// Knows how many sessions are open, so that a run over a replay can end with it.
+    private mutating func trackSession(_ index: Int, _ header: PacketHeader) {
+        let isOpen = header.kind != PacketHeader.Kind.endOfSession
+        if !isOpen { counters.add(.sessionsEnded, 1) }
+        guard isOpen != streams[index].isSessionOpen else { return }
+        streams[index].isSessionOpen = isOpen
+        openSessions += isOpen ? 1 : -1
+        hasSeenSession = true
+    }
+}
+
+/// Where DBN's definition record holds the tick size, in all versions.
+private enum DefinitionField {
+    static let tickSize = 24
+    static let end = 32
+}

@@ -1,0 +1,187 @@
+internal import MarketData
+public import RingBuffer
+internal import Wire
+
+/// Receives packets, checks them, accounts for what is missing, and copies each once into the ring of the worker that owns
+/// its instrument.
+public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
+    public let name = "ingest"
+    public internal(set) var isFinished = false
+    public let counters = CounterBlock()
+
+    var source: Source
+    var outputs: HandleArray<Producer>
+    let registry: InstrumentRegistry
+    let incidents: IncidentLog
+    let control: PipelineControl
+    let policy: OverloadPolicy
+    let clock: Clock
+    let presets: [InstrumentPreset]
+    let stopsAtEndOfSessions: Bool
+    var topics: TopicTable
+    var streams: HandleArray<InputStream>
+    /// A message that has been accounted for and still has to find room in its ring.
+    var pending: Delivery?
+    /// A definition from the configuration that goes in front of it.
+    var pendingDefinition: Delivery?
+    let definitionMemory: UnsafeMutableRawPointer
+    /// Rings that have been told that nothing follows.
+    var endedOutputs = 0
+    var openSessions = 0
+    var hasSeenSession = false
+
+    /// Messages per step: bounds the time for which nothing else on this thread runs.
+    private static var messagesPerStep: Int { 64 }
+
+    init(
+        source: consuming Source, outputs: consuming HandleArray<Producer>, registry: InstrumentRegistry,
+        incidents: IncidentLog, control: PipelineControl, options: PipelineOptions
+    ) {
+        self.source = source
+        self.outputs = outputs
+        self.registry = registry
+        self.incidents = incidents
+        self.control = control
+        policy = options.inputPolicy
+        clock = options.clock
+        presets = options.presets
+        unsafe definitionMemory = .allocate(byteCount: DefinitionCommand.byteCount, alignment: 8)
+        stopsAtEndOfSessions = options.stopsAtEndOfSessions
+        // Two topics an instrument: its ticks and its definitions.
+        topics = TopicTable(capacity: 2 * options.instrumentsMax, topicByteCountMax: Topic.byteCountMax)
+        streams = HandleArray(capacity: options.instrumentsMax)
+        for _ in 0..<options.instrumentsMax { streams.append(InputStream()) }
+    }
+
+    deinit { unsafe definitionMemory.deallocate() }
+
+    public mutating func step(now: UInt64) -> Int {
+        var messages = 0
+        while messages < Ingest.messagesPerStep {
+            if pending == nil {
+                guard !control.isStopRequested else { break }
+                guard let message = source.next() else { break }
+                counters.add(.messagesReceived, 1)
+                counters.add(.bytesReceived, message.count)
+                unsafe pending = account(message, receivedAt: clock.monotonicNanoseconds())
+            }
+            if let definition = unsafe pendingDefinition {
+                guard unsafe deliver(definition) else {
+                    counters.add(.ingestBlocked, 1)
+                    return messages
+                }
+                unsafe pendingDefinition = nil
+            }
+            guard let delivery = unsafe pending else {
+                messages += 1
+                continue
+            }
+            guard unsafe deliver(delivery) else {
+                counters.add(.ingestBlocked, 1)
+                return messages
+            }
+            unsafe pending = nil
+            messages += 1
+        }
+        if messages == 0 { finishIfDone() }
+        return messages
+    }
+
+    /// Ends once the source has nothing more, or a stop was asked for: each worker is told, in its ring.
+    private mutating func finishIfDone() {
+        let allEnded = stopsAtEndOfSessions && hasSeenSession && openSessions == 0
+        guard source.isExhausted || control.isStopRequested || allEnded else { return }
+        while endedOutputs < outputs.count {
+            guard let target = outputs[endedOutputs].tryClaim(byteCount: TickEnvelope.byteCount) else { return }
+            unsafe target.storeBytes(of: TickEnvelope(kind: TickEnvelope.Kind.end), as: TickEnvelope.self)
+            outputs[endedOutputs].commit(byteCount: TickEnvelope.byteCount)
+            endedOutputs += 1
+        }
+        isFinished = true
+    }
+
+    /// Copies the delivery into the worker's ring; false if the ring is full and the policy is to wait.
+    private mutating func deliver(_ delivery: Delivery) -> Bool {
+        let index = Int(delivery.envelope.instrument)
+        let worker = index % outputs.count
+        let byteCount = TickEnvelope.byteCount + delivery.payload.count
+        guard byteCount <= RingBuffer.recordByteCountMax(capacity: outputs[worker].capacity) else {
+            drop(delivery, index, "is larger than half the ring: give a larger --ring-bytes")
+            return true
+        }
+        guard let target = outputs[worker].tryClaim(byteCount: byteCount) else {
+            guard policy != .block, delivery.envelope.kind == TickEnvelope.Kind.records else { return false }
+            drop(delivery, index, nil)
+            return true
+        }
+        var envelope = delivery.envelope
+        envelope.dropped = streams[index].dropped
+        streams[index].dropped = .none
+        unsafe target.storeBytes(of: envelope, as: TickEnvelope.self)
+        unsafe UnsafeMutableRawBufferPointer(
+            start: target + TickEnvelope.byteCount, count: delivery.payload.count
+        ).copyMemory(from: delivery.payload)
+        outputs[worker].commit(byteCount: byteCount)
+        return true
+    }
+
+    /// Counts records that found no room, and remembers them for the gap record before the next that does.
+    private mutating func drop(_ delivery: Delivery, _ index: Int, _ reason: String?) {
+        let count = Int(delivery.envelope.recordCount)
+        counters.add(.recordsDroppedOnInput, count)
+        let first = delivery.envelope.sequence
+        // What was lost on the way in front of a dropped packet joins the run: one gap record tells it.
+        let start = delivery.envelope.lost.count > 0 ? delivery.envelope.lost.first : first
+        let run = streams[index].dropped
+        let from = run.count > 0 ? run.first : start
+        let span = first &+ UInt64(count) &- from
+        streams[index].dropped = MissingRange(
+            first: from, count: GapRecord.count(span),
+            reason: UInt32(GapReason.droppedByOverload.rawValue))
+        if let reason {
+            let entry = registry[index]
+            incidents.report("a packet of \(entry.dataset) \(entry.symbol) \(reason)")
+        }
+    }
+}
+
+/// What ingest keeps for one instrument.
+struct InputStream: ~Copyable {
+    var tracker = SequenceTracker()
+    /// Which of several publishers of one topic is followed: the first one met.
+    var publisher: UInt32 = 0
+    var tickSize: Int64 = 0
+    var rule = TickRule.lastFlag
+    var isDefined = false
+    var isSessionOpen = false
+    var hasReportedUndefined = false
+    var hasReportedPublisher = false
+    var hasReportedMalformed = false
+    /// Records dropped since the last packet that found room.
+    var dropped = MissingRange.none
+
+    init() {}
+}
+
+/// A checked message on its way into a ring.
+struct Delivery {
+    let envelope: TickEnvelope
+    /// Inside the source's message, or in ingest's own memory; valid until the next message is asked for.
+    let payload: UnsafeRawBufferPointer
+}
+
+/// What the configuration says about an instrument whose feed carries no definition.
+public struct InstrumentPreset: Sendable {
+    /// nil for any dataset.
+    public let dataset: String?
+    public let symbol: String
+    /// In 1e-9, positive.
+    public let tickSize: Int64
+
+    public init(dataset: String?, symbol: String, tickSize: Int64) {
+        precondition(tickSize > 0, "A tick size is positive.")
+        self.dataset = dataset
+        self.symbol = symbol
+        self.tickSize = tickSize
+    }
+}

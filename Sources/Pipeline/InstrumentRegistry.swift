@@ -1,0 +1,50 @@
+internal import Synchronization
+
+/// The instruments that a pipeline has met, in order of appearance; the index is their number everywhere downstream.
+///
+/// Ingest alone appends. An entry never changes after that, and its index reaches other threads only through a ring,
+/// whose release and acquire make the entry visible to them. Room for all is allocated at start.
+@safe
+public final class InstrumentRegistry: @unchecked Sendable {
+    public struct Entry: Sendable {
+        public let dataset: String
+        public let symbol: String
+    }
+
+    public let capacity: Int
+    private let entries: UnsafeMutablePointer<Entry>
+    private let published = Atomic<Int>(0)
+
+    public init(capacity: Int) {
+        precondition(capacity > 0, "A pipeline has room for an instrument.")
+        self.capacity = capacity
+        unsafe entries = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        unsafe entries.deinitialize(count: count)
+        unsafe entries.deallocate()
+    }
+
+    /// Instruments met so far. Any thread.
+    public var count: Int { published.load(ordering: .acquiring) }
+
+    /// The entry at `index`, which must be below `count`. Any thread.
+    public subscript(_ index: Int) -> Entry {
+        precondition(index >= 0 && index < count, "The instrument is registered.")
+        return unsafe entries[index]
+    }
+
+    /// The number of an instrument, registering it if need be; nil if there is no room. Ingest's thread only.
+    func intern(dataset: String, symbol: String) -> Int? {
+        let known = count
+        for index in 0..<known
+        where unsafe entries[index].symbol == symbol && entries[index].dataset == dataset {
+            return index
+        }
+        guard known < capacity else { return nil }
+        unsafe (entries + known).initialize(to: Entry(dataset: dataset, symbol: symbol))
+        published.store(known + 1, ordering: .releasing)
+        return known
+    }
+}

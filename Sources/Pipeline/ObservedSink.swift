@@ -1,0 +1,72 @@
+internal import MarketData
+public import Wire
+
+/// A sink that looks at the packets as they are published: digest and evaluation, from the very bytes a subscriber gets.
+public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink {
+    public var base: Base
+    /// nil to leave it out.
+    public var digest: SignalDigest?
+    private let hasDigest: Bool
+    /// nil to leave it out.
+    public var evaluation: Evaluation?
+    /// Signals of one tick, one for each horizon.
+    private var tick: [SignalRecord] = []
+    private var streams: [[UInt8]: Int] = [:]
+    /// The number of each stream in the digest.
+    private var streamDigests: [Int] = []
+    private var lastTopic: [UInt8] = []
+    private var lastStream = -1
+
+    public init(_ base: consuming Base, digest: consuming SignalDigest?, evaluation: Evaluation?) {
+        self.base = base
+        hasDigest = digest != nil
+        self.digest = digest
+        self.evaluation = evaluation
+        tick.reserveCapacity(evaluation?.horizons.count ?? 0)
+    }
+
+    public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool {
+        guard unsafe base.send(message) else { return false }
+        if hasDigest || evaluation != nil { unsafe observe(message) }
+        return true
+    }
+
+    public mutating func finish() { base.finish() }
+
+    private mutating func observe(_ message: UnsafeRawBufferPointer) {
+        guard case .packet(let view) = unsafe PacketView.parse(message) else { return }
+        guard view.header.kind == PacketHeader.Kind.records else { return }
+        let stream = unsafe self.stream(view.topic(in: message))
+        var records = PacketRecords(unsafe view.payload(in: message).bytes)
+        while let record = records.next() {
+            if hasDigest { digest?.add(record, to: streamDigests[stream]) }
+            guard evaluation != nil else { continue }
+            if let signal = SignalRecord(record) {
+                take(signal, stream)
+            } else {
+                evaluation?.breakOff(stream: stream)
+            }
+        }
+    }
+
+    /// A tick's signals stand together, one for each horizon.
+    private mutating func take(_ signal: SignalRecord, _ stream: Int) {
+        tick.append(signal)
+        guard tick.count == evaluation?.horizons.count else { return }
+        evaluation?.take(stream: stream, tick)
+        tick.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func stream(_ topic: UnsafeRawBufferPointer) -> Int {
+        if unsafe lastStream >= 0, topic.elementsEqual(lastTopic) { return lastStream }
+        lastTopic = unsafe Array(topic)
+        if let known = streams[lastTopic] {
+            lastStream = known
+        } else {
+            lastStream = streams.count
+            streams[lastTopic] = lastStream
+            streamDigests.append(hasDigest ? digest?.addTopic(lastTopic) ?? 0 : 0)
+        }
+        return lastStream
+    }
+}

@@ -1,0 +1,108 @@
+public import Inference
+internal import RingBuffer
+#if canImport(Glibc)
+internal import Glibc
+#endif
+
+/// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, with the same output.
+///
+///     source ─▶ Ingest ─▶ tick ring ─▶ Worker 0 ─▶ signal ring ─▶ Publisher ─▶ sink
+///                      └▶ tick ring ─▶ Worker 1 ─▶ signal ring ─┘
+public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copyable>: ~Copyable {
+    public let control: PipelineControl
+    public let incidents: IncidentLog
+    public let registry: InstrumentRegistry
+    public var ingest: Ingest<Source>
+    public var workers: HandleArray<Worker>
+    public var publisher: Publisher<Sink>
+    let options: PipelineOptions
+
+    /// Allocates everything that the pipeline will use but the instruments' states.
+    public init(
+        source: consuming Source, sink: consuming Sink, model: Model, options: PipelineOptions,
+        control: PipelineControl = PipelineControl()
+    ) {
+        precondition(options.workers > 0, "A pipeline has a worker.")
+        self.control = control
+        self.options = options
+        incidents = IncidentLog()
+        registry = InstrumentRegistry(capacity: options.instrumentsMax)
+        var producers = HandleArray<Producer>(capacity: options.workers)
+        var consumers = HandleArray<Consumer>(capacity: options.workers)
+        workers = HandleArray(capacity: options.workers)
+        for index in 0..<options.workers {
+            let ticks = RingBuffer.make(byteCount: options.ringBytes)
+            let signals = RingBuffer.make(byteCount: options.ringBytes)
+            producers.append(ticks.producer)
+            consumers.append(signals.consumer)
+            workers.append(
+                Worker(
+                    index: index, input: ticks.consumer, output: signals.producer, model: model, registry: registry,
+                    incidents: incidents, options: options))
+        }
+        ingest = Ingest(
+            source: source, outputs: producers, registry: registry, incidents: incidents, control: control,
+            options: options)
+        publisher = Publisher(sink: sink, inputs: consumers, registry: registry, options: options)
+    }
+
+    /// A pipeline of agents that have run before.
+    init(
+        control: PipelineControl, incidents: IncidentLog, registry: InstrumentRegistry, ingest: consuming Ingest<Source>,
+        workers: consuming HandleArray<Worker>, publisher: consuming Publisher<Sink>, options: PipelineOptions
+    ) {
+        self.control = control
+        self.incidents = incidents
+        self.registry = registry
+        self.ingest = ingest
+        self.workers = workers
+        self.publisher = publisher
+        self.options = options
+    }
+
+    /// Steps every agent once on the calling thread.
+    ///
+    /// - Returns: the work done; 0 when there was none.
+    public mutating func step() -> Int {
+        let now = options.clock.monotonicNanoseconds()
+        var work = ingest.isFinished ? 0 : ingest.step(now: now)
+        for index in 0..<workers.count where !workers[index].isFinished { work += workers[index].step(now: now) }
+        if !publisher.isFinished { work += publisher.step(now: now) }
+        return work
+    }
+
+    /// Runs all agents on the calling thread until the last has finished.
+    public mutating func runInline() {
+        FloatingPointMode.prepare()
+        var idler = Idler(options.idle)
+        while !publisher.isFinished { idler.idle(work: step()) }
+    }
+
+    /// What was counted so far. Any thread may read it through `PipelineCounters` while the pipeline runs.
+    public var counters: PipelineCounters {
+        PipelineCounters(
+            ingest: ingest.counters, workers: (0..<workers.count).map { workers[$0].counters },
+            publisher: publisher.counters)
+    }
+
+    /// Where the workers' time went.
+    public var stages: StageTimes {
+        var total = StageTimes()
+        for index in 0..<workers.count { total.merge(workers[index].stages) }
+        return total
+    }
+}
+
+/// The counters of a pipeline's agents, readable while it runs.
+public struct PipelineCounters: Sendable {
+    public let ingest: CounterBlock
+    public let workers: [CounterBlock]
+    public let publisher: CounterBlock
+
+    /// The sum over all agents; the maximum for `longestStepNanoseconds`.
+    public subscript(_ counter: Counter) -> UInt64 {
+        let blocks = [ingest, publisher] + workers
+        if counter == .longestStepNanoseconds { return blocks.map { $0[counter] }.max() ?? 0 }
+        return blocks.reduce(0) { $0 + $1[counter] }
+    }
+}

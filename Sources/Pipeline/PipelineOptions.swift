@@ -1,0 +1,38 @@
+/// How a pipeline is built. Everything that could be a hidden default is here, with its reason.
+public struct PipelineOptions: Sendable {
+    /// Threads that compute; instruments are spread over them by number.
+    public var workers = 1
+    /// Bytes of each tick ring and each signal ring, a power of two. 4 MiB hold some 10,000 ticks of ten levels: a second of
+    /// the busiest feed at hand, four times over.
+    public var ringBytes = 4 << 20
+    /// Instruments that are followed; one beyond it is refused by name.
+    public var instrumentsMax = 256
+    /// When a tick ring is full.
+    public var inputPolicy = OverloadPolicy.block
+    /// When a signal ring is full.
+    public var signalPolicy = OverloadPolicy.block
+    public var idle = IdleStrategy.backoff
+    /// Cores to pin the agents to: ingest, publisher, then the workers; empty for no pinning.
+    public var cores: [Int] = []
+    public var clock = Clock.system
+    /// The model's component of the signal topics.
+    public var modelName = "default"
+    /// First 8 bytes of the SHA-256 of the model file.
+    public var modelID: UInt64 = 0
+    /// Tells this publisher from others of the same topics.
+    public var publisherID: UInt32 = 1
+    /// Between heartbeats; 0 for none.
+    public var heartbeatNanoseconds: UInt64 = 1_000_000_000
+    /// Records in one packet at most.
+    public var recordsPerPacketMax = 256
+    /// Instruments whose feeds carry no definitions.
+    public var presets: [InstrumentPreset] = []
+    /// Ends when every stream seen has ended its session, as a replay does.
+    public var stopsAtEndOfSessions = false
+    /// Keeps the histograms of `StageTimes`.
+    public var measuresStages = false
+    /// A step that takes longer counts in `stepsOverBudget`.
+    public var stepBudgetNanoseconds: UInt64 = 1_000_000
+
+    public init() {}
+}

@@ -1,0 +1,328 @@
+internal import CPlatform
+internal import Features
+internal import Inference
+internal import MarketData
+internal import RingBuffer
+internal import Wire
+
+extension Worker {
+    /// Handles one message of the tick ring.
+    ///
+    /// - Returns: false if the signal ring is full; the message is then to be given again, and goes on where it stopped.
+    mutating func process(_ message: UnsafeRawBufferPointer) -> Bool {
+        guard let base = message.baseAddress, message.count >= TickEnvelope.byteCount else { return true }
+        let envelope = unsafe base.load(as: TickEnvelope.self)
+        let payload = unsafe UnsafeRawBufferPointer(rebasing: message[TickEnvelope.byteCount...])
+        switch envelope.kind {
+        case TickEnvelope.Kind.records: return processRecords(envelope, payload)
+        case TickEnvelope.Kind.definition:
+            define(envelope, payload)
+            return true
+        default: return end()
+        }
+    }
+
+    private mutating func define(_ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer) {
+        let definition = unsafe payload.load(as: DefinitionCommand.self)
+        let rule = TickRule(rawValue: UInt8(truncatingIfNeeded: definition.rule)) ?? .lastFlag
+        instruments.define(
+            Int(envelope.instrument),
+            InstrumentState(tickSize: definition.tickSize, rule: rule, model: model))
+    }
+
+    /// Tells the publisher that nothing follows.
+    private mutating func end() -> Bool {
+        guard let target = output.tryClaim(byteCount: SignalEnvelope.byteCount) else { return false }
+        unsafe target.storeBytes(
+            of: SignalEnvelope(kind: SignalEnvelope.Kind.end, instrument: 0, receivedAt: 0), as: SignalEnvelope.self)
+        output.commit(byteCount: SignalEnvelope.byteCount)
+        isFinished = true
+        return true
+    }
+
+    private mutating func processRecords(_ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer) -> Bool {
+        guard let state = unsafe instruments[Int(envelope.instrument)] else { return true }
+        if !resume.hasBegun {
+            guard begin(envelope, state) else { return false }
+            resume.hasBegun = true
+        }
+        while resume.byteOffset < payload.count {
+            guard let record = Record(at: unsafe payload.bytes.extracting(droppingFirst: resume.byteOffset)) else { break }
+            guard unsafe take(record, envelope, state) else { return false }
+            resume.byteOffset += record.bytes.byteCount
+            resume.recordIndex += 1
+        }
+        resume = Resume()
+        return true
+    }
+
+    /// What stands in front of a packet's records: gaps, and the start of a session.
+    private mutating func begin(_ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>) -> Bool {
+        if !resume.lostIsWritten {
+            guard unsafe writeGap(envelope.lost, envelope, state) else { return false }
+            resume.lostIsWritten = true
+        }
+        if !resume.droppedIsWritten {
+            guard unsafe writeGap(envelope.dropped, envelope, state) else { return false }
+            resume.droppedIsWritten = true
+        }
+        if envelope.isNewSession != 0, unsafe state.pointee.session != 0 {
+            unsafe state.pointee.reset()
+            counters.add(.resets, 1)
+        }
+        unsafe state.pointee.session = envelope.session
+        return true
+    }
+
+    /// Handles one record. Returns false, with nothing changed, if it completes a tick and the signal ring is full.
+    private mutating func take(
+        _ record: borrowing Record, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
+    ) -> Bool {
+        guard record.isTradeOrBook else {
+            unsafe takeOther(record, envelope, state)
+            return true
+        }
+        let completesTick = unsafe state.pointee.rule.completesTick(record)
+        var target: UnsafeMutableRawPointer?
+        if completesTick {
+            unsafe target = claim(state)
+            if unsafe target == nil, policy == .block { return false }
+        }
+        let start = cycles()
+        if unsafe state.pointee.advanceClock(to: record.captureTimestamp) {
+            unsafe state.pointee.reset()
+            counters.add(.resets, 1)
+        }
+        unsafe state.pointee.extractor.apply(record)
+        if completesTick {
+            let sequence = envelope.sequence &+ resume.recordIndex
+            unsafe completeTick(record, envelope, sequence, state, target, decodeStart: start)
+        }
+        return true
+    }
+
+    private func cycles() -> UInt64 { measuresStages ? martlet_cycles() : 0 }
+
+    /// Room for the gap that is still to be told, and the signals of one tick.
+    private mutating func claim(_ state: UnsafeMutablePointer<InstrumentState>) -> UnsafeMutableRawPointer? {
+        let gap = unsafe state.pointee.unwritten.count > 0 ? GapRecord.byteCount : 0
+        return output.tryClaim(
+            byteCount: SignalEnvelope.byteCount + gap + horizons.count * SignalRecord.byteCount)
+    }
+
+    private mutating func completeTick(
+        _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
+        _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer?, decodeStart: UInt64
+    ) {
+        let featureStart = cycles()
+        unsafe state.pointee.extractor.completeTick(
+            captureTimestamp: state.pointee.captureTimestamp, into: features.base)
+        let modelStart = cycles()
+        unsafe engine.step(features: features.base, state: &state.pointee.modelState)
+        let publishStart = cycles()
+        counters.add(.ticks, 1)
+        if let target = unsafe target {
+            unsafe write(record, envelope, sequence, state, target)
+        } else {
+            unsafe drop(sequence, state)
+        }
+        unsafe state.pointee.ticksSinceReset += 1
+        if unsafe state.pointee.ticksSinceGap < Int.max { unsafe state.pointee.ticksSinceGap += 1 }
+        unsafe state.pointee.isFreshlyReset = false
+        if measuresStages {
+            let end = cycles()
+            stages.decode.record(nanoseconds(decodeStart, featureStart))
+            stages.features.record(nanoseconds(featureStart, modelStart))
+            stages.model.record(nanoseconds(modelStart, publishStart))
+            stages.publish.record(nanoseconds(publishStart, end))
+        }
+    }
+
+    private func nanoseconds(_ start: UInt64, _ end: UInt64) -> UInt64 {
+        end > start ? UInt64(Double(end - start) / cyclesPerNanosecond) : 0
+    }
+
+    /// Writes the tick's signals into claimed ring memory, after the gap that precedes them, if any.
+    private mutating func write(
+        _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
+        _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer
+    ) {
+        unsafe target.storeBytes(
+            of: SignalEnvelope(
+                kind: SignalEnvelope.Kind.records, instrument: envelope.instrument, receivedAt: envelope.receivedAt),
+            as: SignalEnvelope.self)
+        var cursor = unsafe target + SignalEnvelope.byteCount
+        if unsafe state.pointee.unwritten.count > 0 {
+            unsafe cursor.storeBytes(
+                of: gapRecord(state.pointee.unwritten, session: envelope.session, record), as: GapRecord.self)
+            unsafe cursor += GapRecord.byteCount
+            unsafe state.pointee.unwritten = .none
+        }
+        var signal = unsafe commonFields(record, sequence, state)
+        let outputs = engine.outputs
+        for horizon in 0..<horizons.count {
+            unsafe fill(&signal, horizon, outputs)
+            unsafe cursor.storeBytes(of: signal, as: SignalRecord.self)
+            unsafe cursor += SignalRecord.byteCount
+        }
+        output.commit(byteCount: unsafe cursor - target)
+        counters.add(.signalsComputed, horizons.count)
+    }
+
+    private func gapRecord(_ range: MissingRange, session: UInt64, _ record: borrowing Record) -> GapRecord {
+        GapRecord(
+            publisherID: record.publisherID, instrumentID: record.instrumentID, venueTimestamp: record.venueTimestamp,
+            inputSession: session, firstMissing: range.first, count: range.count,
+            reason: GapReason(rawValue: UInt8(truncatingIfNeeded: range.reason)) ?? .lostOnInput)
+    }
+
+    private func commonFields(
+        _ record: borrowing Record, _ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>
+    ) -> SignalRecord {
+        var signal = SignalRecord()
+        signal.publisherID = record.publisherID
+        signal.instrumentID = record.instrumentID
+        signal.venueTimestamp = record.venueTimestamp
+        signal.captureTimestamp = unsafe state.pointee.captureTimestamp
+        signal.inputSequence = sequence
+        signal.modelID = modelID
+        unsafe signal.midPrice = state.pointee.extractor.book.midPrice
+        var flags: SignalFlags = []
+        if unsafe state.pointee.ticksSinceReset < model.metadata.warmUpTicks { flags.insert(.warmingUp) }
+        if unsafe state.pointee.ticksSinceGap < model.metadata.warmUpTicks { flags.insert(.staleAfterGap) }
+        if unsafe state.pointee.extractor.book.isCrossed { flags.insert(.crossedBook) }
+        if signal.midPrice == Price.undefined { flags.insert(.oneSidedBook) }
+        if unsafe state.pointee.isFreshlyReset { flags.insert(.firstAfterReset) }
+        signal.flags = flags.rawValue
+        return signal
+    }
+
+    /// The predictions for one horizon. Without a mid price they stay absent.
+    private func fill(_ signal: inout SignalRecord, _ index: Int, _ outputs: ModelOutputs) {
+        signal.horizon = horizons[index].length
+        signal.horizonUnit = horizons[index].unit
+        guard signal.midPrice != Price.undefined else { return }
+        unsafe signal.probabilityDown = outputs.probabilities[3 * index]
+        unsafe signal.probabilityFlat = outputs.probabilities[3 * index + 1]
+        unsafe signal.probabilityUp = outputs.probabilities[3 * index + 2]
+        signal.direction = direction(signal)
+        if let values = unsafe outputs.expectedReturn { unsafe signal.expectedReturn = values[index] }
+        if let values = unsafe outputs.volatility { unsafe signal.volatility = values[index] }
+        if let values = unsafe outputs.valueAtRisk {
+            unsafe signal.valueAtRisk95 = values[2 * index]
+            unsafe signal.valueAtRisk99 = values[2 * index + 1]
+        }
+        if let values = unsafe outputs.expectedShortfall {
+            unsafe signal.expectedShortfall95 = values[2 * index]
+            unsafe signal.expectedShortfall99 = values[2 * index + 1]
+        }
+        if let values = unsafe outputs.trend {
+            unsafe signal.trendDown = values[0]
+            unsafe signal.trendFlat = values[1]
+            unsafe signal.trendUp = values[2]
+        }
+        if let values = unsafe outputs.position { unsafe signal.position = values[0] }
+    }
+
+    /// The most probable class, the first of equals in the order flat, down, up.
+    private func direction(_ signal: SignalRecord) -> Int8 {
+        var direction: Int8 = 0
+        var best = signal.probabilityFlat
+        if signal.probabilityDown > best {
+            best = signal.probabilityDown
+            direction = -1
+        }
+        if signal.probabilityUp > best { direction = 1 }
+        return direction
+    }
+
+    /// Counts a tick whose signals found no room, and remembers it for the next gap record.
+    private func drop(_ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>) {
+        if unsafe state.pointee.unwritten.count == 0 {
+            unsafe state.pointee.unwritten = MissingRange(
+                first: sequence, count: 1, reason: UInt32(GapReason.droppedOnOutput.rawValue))
+        } else {
+            // Sequences count input records: the run spans from its first dropped tick to this one.
+            let span = sequence &- state.pointee.unwritten.first &+ 1
+            unsafe state.pointee.unwritten.count = GapRecord.count(span)
+        }
+        counters.add(.signalsDroppedOnOutput, horizons.count)
+    }
+
+    /// A gap record for records that did not reach this worker. False if the signal ring is full and the policy waits.
+    private mutating func writeGap(
+        _ range: MissingRange, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
+    ) -> Bool {
+        guard range.count > 0 else { return true }
+        unsafe state.pointee.ticksSinceGap = 0
+        let byteCount = SignalEnvelope.byteCount + GapRecord.byteCount
+        guard let target = unsafe output.tryClaim(byteCount: byteCount) else {
+            if policy == .block { return false }
+            // The run of unwritten ticks that this gap falls into is told as soon as there is room.
+            unsafe drop(range.first, state)
+            return true
+        }
+        unsafe target.storeBytes(
+            of: SignalEnvelope(kind: SignalEnvelope.Kind.records, instrument: envelope.instrument, receivedAt: 0),
+            as: SignalEnvelope.self)
+        let gap = GapRecord(
+            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session,
+            firstMissing: range.first, count: range.count,
+            reason: GapReason(rawValue: UInt8(truncatingIfNeeded: range.reason)) ?? .lostOnInput)
+        unsafe (target + SignalEnvelope.byteCount).storeBytes(of: gap, as: GapRecord.self)
+        output.commit(byteCount: byteCount)
+        return true
+    }
+
+    /// Records that carry no prices: a halt's end resets, order-by-order data is refused by name, the rest is skipped.
+    private mutating func takeOther(
+        _ record: borrowing Record, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
+    ) {
+        if record.type == .status, let action = StatusAction(record) {
+            if action == .trading, unsafe state.pointee.isHalted {
+                unsafe state.pointee.reset()
+                counters.add(.resets, 1)
+            }
+            unsafe state.pointee.isHalted = action == .halted
+        } else if record.type == .mbo {
+            counters.add(.recordsUnsupported, 1)
+            guard unsafe !state.pointee.hasReportedUnsupported else { return }
+            unsafe state.pointee.hasReportedUnsupported = true
+            let entry = registry[Int(envelope.instrument)]
+            incidents.report(
+                "\(entry.dataset) \(entry.symbol): order-by-order (mbo) records are skipped; give mbp-1 or mbp-10 data")
+        }
+    }
+}
+
+/// The trading states that matter here, from the action of a status record (DBN's `StatusAction`).
+private enum StatusAction {
+    case trading
+    case halted
+    case other
+
+    /// Halt, pause and suspend.
+    private static let haltedValues: ClosedRange<UInt16> = 8...10
+    private static let tradingValue: UInt16 = 7
+    private static let actionOffset = 24
+
+    init?(_ record: borrowing Record) {
+        guard record.bytes.byteCount >= 40 else { return nil }
+        let value = record.load(StatusAction.actionOffset, as: UInt16.self)
+        if StatusAction.haltedValues.contains(value) {
+            self = .halted
+        } else {
+            self = value == StatusAction.tradingValue ? .trading : .other
+        }
+    }
+}
+
+/// What a definition envelope carries.
+struct DefinitionCommand: BitwiseCopyable {
+    static let byteCount = 16
+
+    /// In 1e-9, positive.
+    let tickSize: Int64
+    /// A raw value of `TickRule`.
+    let rule: UInt64
+}

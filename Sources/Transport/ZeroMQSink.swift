@@ -1,0 +1,37 @@
+public import Pipeline
+public import ZeroMQ
+
+/// Packets to a publishing socket, lossless or live as the socket's policy says. Used on one thread at a time.
+public struct ZeroMQSink: ~Copyable, SignalSink {
+    private var socket: PublisherSocket
+    /// Why the socket can no longer be written; nil while it can. What is sent after that is lost and counted.
+    public private(set) var failure: ZeroMQError?
+    public private(set) var messagesLost = 0
+    private var sendsSincePoll = 0
+
+    /// Sends between two looks at the subscription messages of a lossless publisher.
+    private static let sendsPerPoll = 256
+
+    public init(_ socket: consuming PublisherSocket) { self.socket = socket }
+
+    public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool {
+        guard failure == nil else {
+            messagesLost += 1
+            return true
+        }
+        do {
+            sendsSincePoll += 1
+            if sendsSincePoll >= ZeroMQSink.sendsPerPoll {
+                sendsSincePoll = 0
+                _ = try socket.pollSubscriptions()
+            }
+            return try unsafe socket.send(message) == .sent
+        } catch {
+            failure = error
+            messagesLost += 1
+            return true
+        }
+    }
+
+    public mutating func finish() {}
+}
