@@ -33,8 +33,9 @@ func cold(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: hotSettings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], exclude: exclude, swiftSettings: hotSettings)
 }
 
 let package = Package(
@@ -77,7 +78,7 @@ let package = Package(
         tests("DBNTests", ["DBN", "MarketData"]),
         tests("RingBufferTests", ["RingBuffer", "CPlatform"]),
         tests("ZeroMQTests", ["ZeroMQ"]),
-        tests("WireTests", ["Wire", "MarketData"]),
+        tests("WireTests", ["Wire", "MarketData"], exclude: ["Golden"]),
         tests("FeaturesTests", ["Features", "MarketData"]),
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),

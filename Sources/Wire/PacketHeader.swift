@@ -1,5 +1,3 @@
-public import MarketData
-
 /// The 40 bytes that open every packet, little-endian. Byte by byte in `docs/WIRE.md`.
 ///
 /// The idea is MoldUDP64's: a session and a sequence number make every loss visible, to the record.
@@ -8,6 +6,8 @@ public struct PacketHeader: BitwiseCopyable, Equatable, Sendable {
     @inlinable public static var magic: UInt16 { 0x544D }  // "MT" in memory order.
     @inlinable public static var version: UInt8 { 1 }
     @inlinable public static var byteCount: Int { 40 }
+    /// The DBN version whose record layouts version 1 of the protocol carries.
+    @inlinable public static var recordFormat: UInt8 { 3 }
 
     /// What a packet carries.
     public enum Kind {
@@ -26,7 +26,8 @@ public struct PacketHeader: BitwiseCopyable, Equatable, Sendable {
     public var flags: UInt16
     /// Larger is newer, per publisher and topic; nanoseconds since the epoch.
     public var session: UInt64
-    /// Number of the first record, from 1, per publisher, session and topic; a heartbeat carries the next one.
+    /// Number of the first record, from 1, per publisher, session and topic; a heartbeat and an end of
+    /// session carry the number that the next record has or would have.
     public var sequence: UInt64
     /// When the packet was sent, nanoseconds since the epoch.
     public var sentTimestamp: UInt64
@@ -34,13 +35,19 @@ public struct PacketHeader: BitwiseCopyable, Equatable, Sendable {
     public var publisher: UInt32
     /// DBN version of the records.
     public var recordFormat: UInt8
+    /// Sent as zero; a receiver does not look at it.
     public var reserved0: UInt8
+    /// Sent as zero; a receiver does not look at it.
     public var reserved1: UInt16
+
+    /// The number of the record that follows this packet's last. Cannot overflow in a parsed packet.
+    @inlinable public var nextSequence: UInt64 { sequence &+ UInt64(count) }
 
     @inlinable
     public init(
-        kind: UInt8, count: UInt16, session: UInt64, sequence: UInt64, sentTimestamp: UInt64, publisher: UInt32,
-        recordFormat: UInt8 = 3
+        kind: UInt8, count: UInt16, session: UInt64, sequence: UInt64, sentTimestamp: UInt64,
+        publisher: UInt32,
+        recordFormat: UInt8 = PacketHeader.recordFormat
     ) {
         self.magic = PacketHeader.magic
         self.version = PacketHeader.version
@@ -56,3 +63,9 @@ public struct PacketHeader: BitwiseCopyable, Equatable, Sendable {
         self.reserved1 = 0
     }
 }
+
+#if _endian(big)
+    #error(
+        "Packets are little-endian, read and written in place: a big-endian machine needs byte swaps."
+    )
+#endif

@@ -1,14 +1,16 @@
 public import MarketData
 
-/// One prediction: what the model said for one horizon after one tick. 112 bytes, no padding that is not zero.
+/// One prediction: what the model said for one horizon after one tick. 112 bytes, no padding that is not
+/// zero.
 ///
-/// Byte by byte in `docs/WIRE.md`. What a model does not output is NaN with the bits 0x7FC00000. The record holds no session
-/// and no wall clock, so that a replay gives the same bytes.
+/// Byte by byte in `docs/WIRE.md`. What a model does not output is NaN with the bits 0x7FC00000. The record
+/// holds no session and no wall clock, so that a replay gives the same bytes.
 @frozen
 public struct SignalRecord: BitwiseCopyable, Sendable {
     @inlinable public static var byteCount: Int { 112 }
 
-    /// DBN's record header: length in words of 4 bytes, type, publisher and instrument of the tick's last record.
+    /// DBN's record header: length in words of 4 bytes, type, publisher and instrument of the tick's last
+    /// record.
     public var length: UInt8
     public var type: UInt8
     public var publisherID: UInt16
@@ -82,6 +84,13 @@ public struct SignalRecord: BitwiseCopyable, Sendable {
         reserved = 0
         midPrice = Price.undefined
     }
+
+    /// The signal that `record` is, or nil if it is another record.
+    @inlinable
+    public init?(_ record: borrowing Record) {
+        guard record.type == .signal, record.bytes.byteCount == SignalRecord.byteCount else { return nil }
+        self = unsafe record.bytes.unsafeLoadUnaligned(as: SignalRecord.self)
+    }
 }
 
 /// In what a signal's horizon is counted.
@@ -122,7 +131,7 @@ public struct GapRecord: BitwiseCopyable, Equatable, Sendable {
     public var inputSession: UInt64
     /// Sequence of the first missing record.
     public var firstMissing: UInt64
-    /// Missing records, or `unknownCount`.
+    /// Missing records, or `unknownCount`. More than a u32 holds is unknown too.
     public var count: UInt32
     /// A value of `GapReason`.
     public var reason: UInt8
@@ -135,7 +144,8 @@ public struct GapRecord: BitwiseCopyable, Equatable, Sendable {
 
     @inlinable
     public init(
-        publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64, inputSession: UInt64, firstMissing: UInt64,
+        publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64, inputSession: UInt64,
+        firstMissing: UInt64,
         count: UInt32, reason: GapReason
     ) {
         self.length = UInt8(GapRecord.byteCount / 4)
@@ -151,6 +161,17 @@ public struct GapRecord: BitwiseCopyable, Equatable, Sendable {
         self.reserved1 = 0
         self.reserved2 = 0
     }
+
+    /// The gap that `record` is, or nil if it is another record.
+    @inlinable
+    public init?(_ record: borrowing Record) {
+        guard record.type == .gap, record.bytes.byteCount == GapRecord.byteCount else { return nil }
+        self = unsafe record.bytes.unsafeLoadUnaligned(as: GapRecord.self)
+    }
+
+    /// `count` as the record's field holds it.
+    @inlinable
+    public static func count(_ count: UInt64) -> UInt32 { UInt32(exactly: count) ?? unknownCount }
 }
 
 /// Why records are missing.
