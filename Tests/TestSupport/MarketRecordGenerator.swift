@@ -95,21 +95,21 @@ public struct MarketRecordGenerator {
         let gap = Int64(1 + random.below(3)) * tickSize
         if ofBids {
             bids.removeFirst()
-            bids.append(Level(price: bids[8].price - gap, size: fresh))
+            bids.append(Level(price: bids[8].price &- gap, size: fresh))
         } else {
             asks.removeFirst()
-            asks.append(Level(price: asks[8].price + gap, size: fresh))
+            asks.append(Level(price: asks[8].price &+ gap, size: fresh))
         }
     }
 
     private mutating func improve(bids isBid: Bool) {
         let size = UInt32(1 + random.below(500))
-        guard asks[0].price - bids[0].price > tickSize else { return }
+        guard asks[0].price &- bids[0].price > tickSize else { return }
         if isBid {
-            bids.insert(Level(price: bids[0].price + tickSize, size: size), at: 0)
+            bids.insert(Level(price: bids[0].price &+ tickSize, size: size), at: 0)
             bids.removeLast()
         } else {
-            asks.insert(Level(price: asks[0].price - tickSize, size: size), at: 0)
+            asks.insert(Level(price: asks[0].price &- tickSize, size: size), at: 0)
             asks.removeLast()
         }
     }
@@ -120,8 +120,8 @@ public struct MarketRecordGenerator {
         let keptClock = clock
         switch random.below(5) {
         case 0: clock = ([0, .max, 1, .max - 1] as [UInt64])[random.below(4)]
-        case 1: clock -= UInt64(random.below(2_000_000_000))
-        case 2: clock += ([1 << 42, (1 << 42) - 1, 1 << 50] as [UInt64])[random.below(3)]
+        case 1: clock &-= UInt64(random.below(2_000_000_000))
+        case 2: clock &+= ([1 << 42, (1 << 42) - 1, 1 << 50] as [UInt64])[random.below(3)]
         default: break
         }
         for _ in 0..<random.below(4) { disorderlyRecord(flags: 0) }
