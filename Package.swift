@@ -79,7 +79,10 @@ let package = Package(
         tests("RingBufferTests", ["RingBuffer", "CPlatform"]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("WireTests", ["Wire", "MarketData"], exclude: ["Golden"]),
-        tests("FeaturesTests", ["Features", "MarketData"]),
+        .executableTarget(
+            name: "FeatureBench", dependencies: ["Features", "MarketData", "TestSupport"],
+            path: "Tests/Benchmarks/FeatureBench", swiftSettings: hotSettings),
+        tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData"]),

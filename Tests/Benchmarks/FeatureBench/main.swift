@@ -1,0 +1,79 @@
+import Features
+import Glibc
+import MarketData
+import TestSupport
+
+// Nanoseconds per tick of the feature step, over records in memory: the best and the median of alternated passes.
+// Arguments: [FILE TICKSIZE], a file of bare DBN records; without them an orderly generated stream.
+
+let arguments = CommandLine.arguments
+var bytes: [UInt8]
+var tickSize: Int64 = 10_000_000
+if arguments.count >= 3, let size = Int64(arguments[2]) {
+    tickSize = size
+    bytes = readFile(arguments[1])
+} else {
+    var generator = MarketRecordGenerator(seed: 1, tickSize: tickSize, isDisorderly: false)
+    bytes = generator.makeRecords(tickCount: 20_000)
+}
+
+var results: [Double] = []
+var checksum: UInt64 = 0
+var ticks = 0
+for _ in 0..<15 {
+    let began = nanoseconds()
+    (ticks, checksum) = run(bytes, tickSize: tickSize)
+    results.append(Double(nanoseconds() - began) / Double(ticks))
+}
+results.sort()
+print(
+    "features: \(ticks) ticks, best \(tenths(results[0])) ns, median \(tenths(results[7])) ns per tick,",
+    "checksum \(String(checksum, radix: 16))")
+
+/// Ticks, and a checksum over the bits of every feature.
+func run(_ bytes: [UInt8], tickSize: Int64) -> (Int, UInt64) {
+    var extractor = FeatureExtractor(tickSize: tickSize)
+    let out = UnsafeMutablePointer<Float>.allocate(capacity: FeatureExtractor.count)
+    defer { out.deallocate() }
+    out.initialize(repeating: 0, count: FeatureExtractor.count)
+    var checksum: UInt64 = 0
+    var ticks = 0
+    var clock: UInt64 = 0
+    let span = bytes.span.bytes
+    var offset = 0
+    while offset < span.byteCount, let record = Record(at: span.extracting(droppingFirst: offset)) {
+        extractor.apply(record)
+        if TickRule.lastFlag.completesTick(record) {
+            let time = record.captureTimestamp
+            if time != 0, time != Timestamp.undefined { clock = time }
+            extractor.completeTick(captureTimestamp: clock, into: out)
+            // One feature of each tick: reading all would be measured as well.
+            checksum = (checksum &* 31) &+ UInt64(out[ticks & 127].bitPattern)
+            ticks += 1
+        }
+        offset += record.bytes.byteCount
+    }
+    return (ticks, checksum)
+}
+
+func nanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+func tenths(_ value: Double) -> Double { (value * 10).rounded() / 10 }
+
+func readFile(_ path: String) -> [UInt8] {
+    guard let file = fopen(path, "rb") else {
+        print("cannot open \(path)")
+        exit(66)
+    }
+    defer { fclose(file) }
+    fseek(file, 0, SEEK_END)
+    let byteCount = ftell(file)
+    rewind(file)
+    return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+        count = fread(buffer.baseAddress, 1, byteCount, file)
+    }
+}
