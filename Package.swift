@@ -44,7 +44,12 @@ let package = Package(
         .library(name: "MartletClient", targets: ["MarketData", "Wire", "ZeroMQ"]),
         .executable(name: "martlet", targets: ["martlet"]),
     ],
-    dependencies: [],
+    dependencies: [
+        // Commands, flags and their help.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // The same options from the environment and from a YAML file.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+    ],
     targets: [
         // Debian's libraries. No `pkgConfig`: libzmq's file makes SwiftPM warn on every build.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -63,13 +68,15 @@ let package = Package(
         hot("Inference", ["ONNX", "CPlatform"]),
         hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
         cold("Feeds", ["MarketData", "DBN", "CZlib"]),
-        hot("Recorder", ["DBN", "Wire", "Pipeline", "MarketData"]),
+        hot("Recorder", ["DBN", "Feeds", "Features", "Wire", "Pipeline", "MarketData", "Inference", "CPlatform"]),
         hot("Transport", ["ZeroMQ", "Wire", "Pipeline"]),
         .executableTarget(
             name: "martlet",
             dependencies: [
                 "MarketData", "DBN", "Feeds", "Recorder", "Transport", "Pipeline", "Wire", "ZeroMQ", "Features",
                 "Inference", "CPlatform",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
             ],
             swiftSettings: hotSettings),
 

@@ -27,12 +27,13 @@ public struct NPYWriter: ~Copyable {
         case float32 = "<f4"
         case int64 = "<i8"
         case uint64 = "<u8"
+        case uint32 = "<u4"
         case uint8 = "|u1"
 
         /// Bytes of one element.
         public var byteCount: Int {
             switch self {
-            case .float32: 4
+            case .float32, .uint32: 4
             case .int64, .uint64: 8
             case .uint8: 1
             }

@@ -1,3 +1,4 @@
+internal import Features
 internal import MarketData
 internal import Wire
 
@@ -53,7 +54,7 @@ extension Ingest where Source: ~Copyable {
                 rule = schema.tickRule
             }
         }
-        guard tickSize > 0, tickSize != Price.undefined else {
+        guard tickSize > 0, tickSize <= FeatureExtractor.tickSizeMax else {
             // A schema alone: the tick size can still come from the configuration.
             if !streams[index].isDefined { streams[index].rule = rule }
             return nil

@@ -9,7 +9,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     public internal(set) var isFinished = false
     public let counters = CounterBlock()
 
-    var source: Source
+    public internal(set) var source: Source
     var outputs: HandleArray<Producer>
     let registry: InstrumentRegistry
     let incidents: IncidentLog
@@ -18,6 +18,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     let clock: Clock
     let presets: [InstrumentPreset]
     let stopsAtEndOfSessions: Bool
+    let messagesPerStep: Int
     var topics: TopicTable
     var streams: HandleArray<InputStream>
     /// A message that has been accounted for and still has to find room in its ring.
@@ -29,9 +30,14 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     var endedOutputs = 0
     var openSessions = 0
     var hasSeenSession = false
+    /// Monotonic receive times of the first and the newest message; 0 without a clock.
+    private var firstReceivedAt: UInt64 = 0
+    private var lastReceivedAt: UInt64 = 0
 
-    /// Messages per step: bounds the time for which nothing else on this thread runs.
-    private static var messagesPerStep: Int { 64 }
+    /// The observed rate of `ticks` between the first and the last message; nil for fewer than two messages.
+    public func ticksPerSecond(ticks: Int) -> Double? {
+        lastReceivedAt > firstReceivedAt ? Double(ticks) / (Double(lastReceivedAt - firstReceivedAt) / 1e9) : nil
+    }
 
     init(
         source: consuming Source, outputs: consuming HandleArray<Producer>, registry: InstrumentRegistry,
@@ -47,6 +53,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         presets = options.presets
         unsafe definitionMemory = .allocate(byteCount: DefinitionCommand.byteCount, alignment: 8)
         stopsAtEndOfSessions = options.stopsAtEndOfSessions
+        messagesPerStep = options.messagesPerStep
         // Two topics an instrument: its ticks and its definitions.
         topics = TopicTable(capacity: 2 * options.instrumentsMax, topicByteCountMax: Topic.byteCountMax)
         streams = HandleArray(capacity: options.instrumentsMax)
@@ -57,13 +64,15 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
 
     public mutating func step(now: UInt64) -> Int {
         var messages = 0
-        while messages < Ingest.messagesPerStep {
+        while messages < messagesPerStep {
             if pending == nil {
                 guard !control.isStopRequested else { break }
                 guard let message = source.next() else { break }
                 counters.add(.messagesReceived, 1)
                 counters.add(.bytesReceived, message.count)
-                unsafe pending = account(message, receivedAt: clock.monotonicNanoseconds())
+                lastReceivedAt = clock.monotonicNanoseconds()
+                if firstReceivedAt == 0 { firstReceivedAt = lastReceivedAt }
+                unsafe pending = account(message, receivedAt: lastReceivedAt)
             }
             if let definition = unsafe pendingDefinition {
                 guard unsafe deliver(definition) else {

@@ -33,6 +33,12 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
 
     public mutating func finish() { base.finish() }
 
+    /// The digest of all that was sent, once; nil if it was left out or taken before.
+    public mutating func takeDigest() -> String? {
+        guard let digest = digest.take() else { return nil }
+        return digest.finalize().hex
+    }
+
     private mutating func observe(_ message: UnsafeRawBufferPointer) {
         guard case .packet(let view) = unsafe PacketView.parse(message) else { return }
         guard view.header.kind == PacketHeader.Kind.records else { return }

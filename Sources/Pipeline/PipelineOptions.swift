@@ -23,6 +23,8 @@ public struct PipelineOptions: Sendable {
     public var publisherID: UInt32 = 1
     /// Between heartbeats; 0 for none.
     public var heartbeatNanoseconds: UInt64 = 1_000_000_000
+    /// Messages that ingest takes in one step: bounds the time for which nothing else on its thread runs.
+    public var messagesPerStep = 64
     /// Records in one packet at most.
     public var recordsPerPacketMax = 256
     /// Instruments whose feeds carry no definitions.

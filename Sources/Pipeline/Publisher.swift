@@ -11,7 +11,8 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     /// Receive of a tick's packet to the hand-over of its signals, in nanoseconds.
     public internal(set) var latency = LatencyHistogram()
 
-    var sink: Sink
+    /// To be touched only while the pipeline does not run.
+    public var sink: Sink
     var inputs: HandleArray<Consumer>
     let registry: InstrumentRegistry
     let modelName: String

@@ -67,8 +67,7 @@ extension Worker {
             resume.droppedIsWritten = true
         }
         if envelope.isNewSession != 0, unsafe state.pointee.session != 0 {
-            unsafe state.pointee.reset()
-            counters.add(.resets, 1)
+            unsafe state.pointee.features.reset()
         }
         unsafe state.pointee.session = envelope.session
         return true
@@ -78,25 +77,18 @@ extension Worker {
     private mutating func take(
         _ record: borrowing Record, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
     ) -> Bool {
-        guard record.isTradeOrBook else {
-            unsafe takeOther(record, envelope, state)
-            return true
-        }
-        let completesTick = unsafe state.pointee.rule.completesTick(record)
         var target: UnsafeMutableRawPointer?
-        if completesTick {
+        if unsafe state.pointee.features.rule.completesTick(record) {
             unsafe target = claim(state)
             if unsafe target == nil, policy == .block { return false }
         }
         let start = cycles()
-        if unsafe state.pointee.advanceClock(to: record.captureTimestamp) {
-            unsafe state.pointee.reset()
-            counters.add(.resets, 1)
-        }
-        unsafe state.pointee.extractor.apply(record)
-        if completesTick {
+        switch unsafe state.pointee.features.apply(record) {
+        case .none: break
+        case .tick:
             let sequence = envelope.sequence &+ resume.recordIndex
             unsafe completeTick(record, envelope, sequence, state, target, decodeStart: start)
+        case .unsupported: unsafe refuse(envelope, state)
         }
         return true
     }
@@ -115,20 +107,19 @@ extension Worker {
         _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer?, decodeStart: UInt64
     ) {
         let featureStart = cycles()
-        unsafe state.pointee.extractor.completeTick(
-            captureTimestamp: state.pointee.captureTimestamp, into: features.base)
+        if unsafe state.pointee.followReset() { counters.add(.resets, 1) }
+        let isFreshlyReset = unsafe state.pointee.features.ticksSinceReset == 0
+        unsafe state.pointee.features.completeTick(into: features.base)
         let modelStart = cycles()
         unsafe engine.step(features: features.base, state: &state.pointee.modelState)
         let publishStart = cycles()
         counters.add(.ticks, 1)
         if let target = unsafe target {
-            unsafe write(record, envelope, sequence, state, target)
+            unsafe write(record, envelope, sequence, state, target, isFreshlyReset)
         } else {
             unsafe drop(sequence, state)
         }
-        unsafe state.pointee.ticksSinceReset += 1
         if unsafe state.pointee.ticksSinceGap < Int.max { unsafe state.pointee.ticksSinceGap += 1 }
-        unsafe state.pointee.isFreshlyReset = false
         if measuresStages {
             let end = cycles()
             stages.decode.record(nanoseconds(decodeStart, featureStart))
@@ -145,7 +136,7 @@ extension Worker {
     /// Writes the tick's signals into claimed ring memory, after the gap that precedes them, if any.
     private mutating func write(
         _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
-        _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer
+        _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool
     ) {
         unsafe target.storeBytes(
             of: SignalEnvelope(
@@ -158,7 +149,7 @@ extension Worker {
             unsafe cursor += GapRecord.byteCount
             unsafe state.pointee.unwritten = .none
         }
-        var signal = unsafe commonFields(record, sequence, state)
+        var signal = unsafe commonFields(record, sequence, state, isFreshlyReset)
         let outputs = engine.outputs
         for horizon in 0..<horizons.count {
             unsafe fill(&signal, horizon, outputs)
@@ -177,22 +168,24 @@ extension Worker {
     }
 
     private func commonFields(
-        _ record: borrowing Record, _ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>
+        _ record: borrowing Record, _ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>,
+        _ isFreshlyReset: Bool
     ) -> SignalRecord {
         var signal = SignalRecord()
         signal.publisherID = record.publisherID
         signal.instrumentID = record.instrumentID
         signal.venueTimestamp = record.venueTimestamp
-        signal.captureTimestamp = unsafe state.pointee.captureTimestamp
+        signal.captureTimestamp = unsafe state.pointee.features.captureTimestamp
         signal.inputSequence = sequence
         signal.modelID = modelID
-        unsafe signal.midPrice = state.pointee.extractor.book.midPrice
+        unsafe signal.midPrice = state.pointee.features.extractor.book.midPrice
         var flags: SignalFlags = []
-        if unsafe state.pointee.ticksSinceReset < model.metadata.warmUpTicks { flags.insert(.warmingUp) }
-        if unsafe state.pointee.ticksSinceGap < model.metadata.warmUpTicks { flags.insert(.staleAfterGap) }
-        if unsafe state.pointee.extractor.book.isCrossed { flags.insert(.crossedBook) }
+        // The tick at hand has been counted.
+        if unsafe state.pointee.features.ticksSinceReset <= warmUpTicks { flags.insert(.warmingUp) }
+        if unsafe state.pointee.ticksSinceGap < warmUpTicks { flags.insert(.staleAfterGap) }
+        if unsafe state.pointee.features.extractor.book.isCrossed { flags.insert(.crossedBook) }
         if signal.midPrice == Price.undefined { flags.insert(.oneSidedBook) }
-        if unsafe state.pointee.isFreshlyReset { flags.insert(.firstAfterReset) }
+        if isFreshlyReset { flags.insert(.firstAfterReset) }
         signal.flags = flags.rawValue
         return signal
     }
@@ -274,46 +267,14 @@ extension Worker {
         return true
     }
 
-    /// Records that carry no prices: a halt's end resets, order-by-order data is refused by name, the rest is skipped.
-    private mutating func takeOther(
-        _ record: borrowing Record, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
-    ) {
-        if record.type == .status, let action = StatusAction(record) {
-            if action == .trading, unsafe state.pointee.isHalted {
-                unsafe state.pointee.reset()
-                counters.add(.resets, 1)
-            }
-            unsafe state.pointee.isHalted = action == .halted
-        } else if record.type == .mbo {
-            counters.add(.recordsUnsupported, 1)
-            guard unsafe !state.pointee.hasReportedUnsupported else { return }
-            unsafe state.pointee.hasReportedUnsupported = true
-            let entry = registry[Int(envelope.instrument)]
-            incidents.report(
-                "\(entry.dataset) \(entry.symbol): order-by-order (mbo) records are skipped; give mbp-1 or mbp-10 data")
-        }
-    }
-}
-
-/// The trading states that matter here, from the action of a status record (DBN's `StatusAction`).
-private enum StatusAction {
-    case trading
-    case halted
-    case other
-
-    /// Halt, pause and suspend.
-    private static let haltedValues: ClosedRange<UInt16> = 8...10
-    private static let tradingValue: UInt16 = 7
-    private static let actionOffset = 24
-
-    init?(_ record: borrowing Record) {
-        guard record.bytes.byteCount >= 40 else { return nil }
-        let value = record.load(StatusAction.actionOffset, as: UInt16.self)
-        if StatusAction.haltedValues.contains(value) {
-            self = .halted
-        } else {
-            self = value == StatusAction.tradingValue ? .trading : .other
-        }
+    /// Order-by-order records are counted, and refused by name once.
+    private mutating func refuse(_ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>) {
+        counters.add(.recordsUnsupported, 1)
+        guard unsafe !state.pointee.hasReportedUnsupported else { return }
+        unsafe state.pointee.hasReportedUnsupported = true
+        let entry = registry[Int(envelope.instrument)]
+        incidents.report(
+            "\(entry.dataset) \(entry.symbol): order-by-order (mbo) records are skipped; give mbp-1 or mbp-10 data")
     }
 }
 

@@ -23,6 +23,7 @@ public struct Worker: ~Copyable, Agent {
     let measuresStages: Bool
     let cyclesPerNanosecond: Double
     let model: Model
+    let warmUpTicks: Int
     let modelID: UInt64
     var engine: InferenceEngine
     var features: FeatureVector
@@ -43,6 +44,7 @@ public struct Worker: ~Copyable, Agent {
         self.input = input
         self.output = output
         self.model = model
+        warmUpTicks = model.metadata.warmUpTicks
         modelID = options.modelID
         self.registry = registry
         self.incidents = incidents

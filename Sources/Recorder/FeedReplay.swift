@@ -30,8 +30,9 @@ public struct FeedReplay: ~Copyable, TickSource {
     public private(set) var recordsSkipped = 0
     public private(set) var ticks = 0
     public private(set) var packets = 0
-    /// Capture timestamps of the first and the last tick; 0 before the first.
+    /// Capture timestamp of the first record, from when it is at hand; 0 before.
     public private(set) var firstTimestamp: UInt64 = 0
+    /// Capture timestamp of the last tick sent.
     public private(set) var lastTimestamp: UInt64 = 0
     public private(set) var isExhausted = false
 
@@ -88,6 +89,7 @@ public struct FeedReplay: ~Copyable, TickSource {
                 unsafe current = nil
                 continue
             }
+            if firstTimestamp == 0 { firstTimestamp = timestamp(of: record) }
             guard timestamp(of: record) <= due else { return nil }
             if !streams[stream].isAnnounced { return unsafe definitionPacket(stream) }
             return unsafe recordsPacket(stream, due)
@@ -227,7 +229,6 @@ public struct FeedReplay: ~Copyable, TickSource {
         guard rule.completesTick(record) else { return }
         ticks += 1
         lastTimestamp = timestamp(of: record)
-        if ticks == 1 { firstTimestamp = lastTimestamp }
     }
 
     private mutating func close(_ sequence: UInt64) -> UnsafeRawBufferPointer {

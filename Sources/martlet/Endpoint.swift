@@ -1,0 +1,37 @@
+import ZeroMQ
+
+/// A ZeroMQ endpoint with who waits for whom: '@' in front binds, '>' connects, as in CZMQ's `zsock_attach`.
+struct Endpoint {
+    let address: String
+    let binds: Bool
+
+    /// - Parameter bindsByDefault: what a text without '@' or '>' means.
+    init(_ text: String, bindsByDefault: Bool) throws {
+        var address = text
+        switch text.first {
+        case "@":
+            address.removeFirst()
+            binds = true
+        case ">":
+            address.removeFirst()
+            binds = false
+        default: binds = bindsByDefault
+        }
+        guard let scheme = address.range(of: "://"), !address[scheme.upperBound...].isEmpty else {
+            throw CommandError(.usage, "endpoint '\(text)' is wrong; expected for example tcp://127.0.0.1:5556")
+        }
+        self.address = address
+    }
+
+    func attach(_ socket: inout Socket) throws {
+        do {
+            if binds { try socket.bind(address) } else { try socket.connect(address) }
+        } catch { throw CommandError(.unavailable, "\(error)") }
+    }
+
+    func attach(_ socket: inout PublisherSocket) throws {
+        do {
+            if binds { try socket.bind(address) } else { try socket.connect(address) }
+        } catch { throw CommandError(.unavailable, "\(error)") }
+    }
+}

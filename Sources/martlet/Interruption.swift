@@ -1,0 +1,85 @@
+import Foundation
+import Pipeline
+
+/// SIGINT and SIGTERM ask the pipeline to stop; a second one ends the process at once.
+enum Interruption {
+    static let control = PipelineControl()
+
+    static func install() {
+        _ = control.isStopRequested  // Made before a handler may need it.
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                if Interruption.control.isStopRequested { _exit(128 + number) }
+                Interruption.control.requestStop()
+            }
+        }
+    }
+}
+
+/// Progress of long work, in one line that is rewritten; on a terminal only.
+struct ProgressLine {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private let start = DispatchTime.now().uptimeNanoseconds
+    private var next: UInt64 = 0
+
+    /// Rewrites the line at most ten times a second.
+    mutating func show(_ text: @autoclosure () -> String) {
+        guard isTerminal else { return }
+        let now = DispatchTime.now().uptimeNanoseconds
+        guard now >= next else { return }
+        next = now + 100_000_000
+        FileHandle.standardError.write(Data("\r\u{1B}[K\(text())".utf8))
+    }
+
+    /// Rate and time to go, when the total is known.
+    mutating func show(_ what: String, done: Int, total: Int?) {
+        let seconds = max(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9, 1e-9)
+        let rate = Double(done) / seconds
+        guard let total, total > 0, done > 0 else {
+            show("\(what): \(Format.count(done)), \(Format.rate(rate))/s")
+            return
+        }
+        let left = Double(max(total - done, 0)) / rate
+        show(
+            "\(what): \(100 * done / total) %, \(Format.rate(rate))/s, "
+                + "\(Int(left.rounded(.up))) s to go")
+    }
+
+    func clear() {
+        if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+    }
+}
+
+/// Numbers for people.
+enum Format {
+    /// 147,916
+    static func count(_ value: Int) -> String {
+        var digits = Array(String(abs(value)))
+        var index = digits.count - 3
+        while index > 0 {
+            digits.insert(",", at: index)
+            index -= 3
+        }
+        return (value < 0 ? "-" : "") + String(digits)
+    }
+
+    /// 1.23 M
+    static func rate(_ value: Double) -> String {
+        if value >= 1e6 { return String(format: "%.2f M", value / 1e6) }
+        if value >= 1e4 { return String(format: "%.1f k", value / 1e3) }
+        return String(format: "%.0f", value)
+    }
+
+    /// Nanoseconds as ns, µs or ms.
+    static func duration(_ nanoseconds: UInt64) -> String {
+        switch nanoseconds {
+        case ..<10_000: "\(nanoseconds) ns"
+        case ..<10_000_000: String(format: "%.1f µs", Double(nanoseconds) / 1e3)
+        default: String(format: "%.1f ms", Double(nanoseconds) / 1e6)
+        }
+    }
+
+    static func ratio(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "-" }
+
+    static func percent(_ value: Double?) -> String { value.map { String(format: "%.1f %%", 100 * $0) } ?? "-" }
+}

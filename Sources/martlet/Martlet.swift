@@ -1,0 +1,79 @@
+import ArgumentParser
+import CPlatform
+import Foundation
+
+/// The command line: wiring and exit codes, no logic.
+@main
+struct Martlet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet",
+        abstract: "Market data in over ZeroMQ, predictions out, in the time of one tick.",
+        discussion: """
+            A first run, in three terminals:
+              martlet run --model models/default.onnx --output tcp://127.0.0.1:5557
+              martlet subscribe tcp://127.0.0.1:5557
+              martlet replay feeds/*.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 100
+
+            Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without \
+            either, inputs connect and outputs bind. Each option can also be given in the environment \
+            (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, then \
+            the environment, then the file.
+
+            Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened; 69 a socket that \
+            cannot be used; 70 a fault of the program; 78 this processor lacks what the program was built for.
+            """,
+        subcommands: [
+            RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
+            //COLD
+        ])
+
+    static func main() async {
+        setvbuf(stdout, nil, _IOLBF, 0)
+        signal(SIGPIPE, SIG_IGN)
+        if let missing = martlet_cpu_supports_build_level() {
+            CommandError(
+                .configuration,
+                "this processor has no \(String(cString: missing)); the program was built for "
+                    + "\(String(cString: martlet_build_level()))"
+            ).exit()
+        }
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as CommandError {
+            error.exit()
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// One line on standard error and an exit code: how every command fails.
+struct CommandError: Error, CustomStringConvertible {
+    /// Values of `sysexits.h`.
+    enum Code: Int32 {
+        case usage = 64
+        case data = 65
+        case noInput = 66
+        case unavailable = 69
+        case software = 70
+        case configuration = 78
+    }
+
+    let code: Code
+    let description: String
+
+    init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+
+    func exit() -> Never {
+        FileHandle.standardError.write(Data("martlet: \(description)\n".utf8))
+        Foundation.exit(code.rawValue)
+    }
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import Feeds
+import Foundation
+import MarketData
+import Pipeline
+import Recorder
+
+extension OverloadPolicy: @retroactive ExpressibleByArgument {}
+extension IdleStrategy: @retroactive ExpressibleByArgument {}
+
+/// Options that `run` and `score` share.
+struct PipelineArguments: ParsableArguments {
+    @Option(help: "The model, an ONNX file. Default: models/default.onnx.")
+    var model: String?
+
+    @Option(help: "The model's name in the signal topics. Default: the file's name without its ending.")
+    var name: String?
+
+    @Option(help: "Worker threads; instruments are spread over them. Default: 1.")
+    var workers: Int?
+
+    @Option(help: "Bytes of each ring, a power of two. Default: 4194304.")
+    var ringBytes: Int?
+
+    @Option(help: "Instruments that are followed; one beyond it is refused by name. Default: 256.")
+    var maxInstruments: Int?
+
+    @Option(help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    var instrument: [String] = []
+
+    func options(_ settings: Settings) throws -> PipelineOptions {
+        var options = PipelineOptions()
+        options.workers = try inRange(settings.value(workers, "workers", default: 1), "workers", 1...64)
+        options.ringBytes = try settings.value(ringBytes, "ring-bytes", default: options.ringBytes)
+        guard options.ringBytes.nonzeroBitCount == 1, (1 << 16)...(1 << 30) ~= options.ringBytes else {
+            throw CommandError(
+                .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from 65536 to 1073741824")
+        }
+        options.instrumentsMax = try inRange(
+            settings.value(maxInstruments, "max-instruments", default: 256), "max-instruments", 1...65_536)
+        options.presets = try instruments(settings).map {
+            InstrumentPreset(dataset: nil, symbol: $0.symbol, tickSize: $0.tickSize)
+        }
+        return options
+    }
+
+    /// Instruments given by flag, environment or file.
+    func instruments(_ settings: Settings) throws -> [Instrument] {
+        try InstrumentArgument.parse(settings.values(instrument, "instrument"))
+    }
+}
+
+/// `SYMBOL:tick=…,lot=…`
+enum InstrumentArgument {
+    static func parse(_ texts: [String]) throws -> [Instrument] {
+        try texts.map { text in
+            let parsed: InstrumentOverride
+            do { parsed = try InstrumentOverride(parsing: text) } catch { throw CommandError(.usage, "\(error)") }
+            guard let tickSize = parsed.tickSize else {
+                throw CommandError(.usage, "--instrument \(text): the tick size is missing; expected SYMBOL:tick=…,lot=…")
+            }
+            return Instrument(
+                dataset: "", symbol: parsed.symbol, tickSize: tickSize, lotSize: parsed.lotSize ?? Price.unitsPerWhole)
+        }
+    }
+}
+
+func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> Int {
+    guard range.contains(value) else {
+        throw CommandError(
+            .usage, "--\(name) \(value) is wrong; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
+}
+
+/// Files that must be there before anything begins.
+func checkReadable(_ paths: [String]) throws {
+    for path in paths where !FileManager.default.isReadableFile(atPath: path) {
+        throw CommandError(.noInput, "\(path): the file cannot be opened")
+    }
+}

@@ -1,0 +1,220 @@
+import ArgumentParser
+import CPlatform
+import Foundation
+import Pipeline
+import Recorder
+import Transport
+import Wire
+import ZeroMQ
+
+struct ReplayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Publishes recorded feeds, byte for byte as a live publisher would.",
+        discussion: """
+            Nothing is lost: the publisher waits for its subscribers before it starts and for the slowest of them all the \
+            time. With --live it drops what a slow subscriber cannot take, as an exchange does.
+
+              martlet replay day.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 1
+            """)
+
+    @Argument(help: "DBN files, plain or zstd, in the order of time.")
+    var files: [String]
+
+    @Option(help: "Where to publish. Default: tcp://127.0.0.1:5556, bound.")
+    var output: String?
+
+    @Option(help: "1 for the recorded pace, N for N times that, 'max' for as fast as possible. Default: 1.")
+    var speed: String?
+
+    @Option(help: "Subscribers to wait for before the start. Default: 1, with --live 0.")
+    var subscribers: Int?
+
+    @Flag(help: "Drop what a slow subscriber cannot take, and do not wait for any.")
+    var live = false
+
+    @Option(help: "Records in one packet at most, 1 to 4096. Default: 50.")
+    var recordsPerPacket: Int?
+
+    @Option(help: "Tick and lot size of an instrument whose file does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    var instrument: [String] = []
+
+    @Option(help: "Seconds between heartbeats, which repeat the definitions for late subscribers; 0 for none. Default: 1.")
+    var heartbeat: Double?
+
+    @Flag(help: "Print one JSON object at the end.")
+    var json = false
+
+    @OptionGroup var configuration: ConfigurationOption
+
+    private struct Summary: Encodable {
+        let ticks, packets, records, skipped, lost: Int
+        let seconds, ticksPerSecond: Double
+    }
+
+    mutating func run() async throws {
+        let settings = try await Settings(command: "replay", path: configuration.config)
+        try checkReadable(files)
+        let endpoint = try Endpoint(
+            settings.value(output, "output", default: "tcp://127.0.0.1:5556"), bindsByDefault: true)
+        let isLive = try settings.flag(live, "live")
+        let expected = try inRange(
+            settings.value(subscribers, "subscribers", default: isLive ? 0 : 1), "subscribers", 0...1_000)
+        var options = FeedReplay.Options()
+        options.session = martlet_realtime_ns()
+        options.clock = .system
+        options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
+        options.recordsPerPacketMax = try inRange(
+            settings.value(recordsPerPacket, "records-per-packet", default: 50), "records-per-packet", 1...4_096)
+        let pace = try Pace(settings.value(speed, "speed", default: "1"))
+        let heartbeatSeconds = try settings.value(heartbeat, "heartbeat", default: 1)
+        guard (0...3_600).contains(heartbeatSeconds) else {
+            throw CommandError(.usage, "--heartbeat \(heartbeatSeconds) is wrong; expected 0 to 3600 seconds")
+        }
+        Interruption.install()
+        do {
+            let context = try Context()
+            let policy: PublisherPolicy =
+                isLive ? .live : .lossless(subscribers: expected, readinessTopic: Readiness.replayTopic)
+            var socket = try PublisherSocket(context, policy)
+            try endpoint.attach(&socket)
+            var player = ReplayPlayer(
+                replay: FeedReplay(paths: files, options: options), socket: socket, pace: pace,
+                heartbeatNanoseconds: UInt64(heartbeatSeconds * 1e9))
+            try player.waitForSubscribers()
+            try player.play()
+            try summarize(player)
+        } catch let error as ZeroMQError {
+            throw CommandError(.unavailable, "\(error)")
+        }
+    }
+
+    private func summarize(_ player: borrowing ReplayPlayer) throws {
+        if let failure = player.replay.failure { throw CommandError(.data, "\(failure)") }
+        let summary = Summary(
+            ticks: player.replay.ticks, packets: player.replay.packets, records: player.replay.recordsSent,
+            skipped: player.replay.recordsSkipped, lost: 0, seconds: player.seconds,
+            ticksPerSecond: Double(player.replay.ticks) / max(player.seconds, 1e-9))
+        guard json else {
+            let state = player.wasInterrupted ? "interrupted after" : "replayed"
+            print(
+                "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
+                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, 0 lost")
+            return
+        }
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys]
+        print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+    }
+}
+
+/// Topics by which lossless publishers know that a subscriber is there: it must have subscribed to a prefix of it.
+enum Readiness {
+    static let replayTopic = "md/"
+
+    static func signalsTopic(model: String) -> String { "sig/\(model)/" }
+}
+
+/// How fast a recording is played.
+enum Pace {
+    case asFastAsPossible
+    /// Recorded time passes this many times as fast.
+    case times(Double)
+
+    init(_ text: String) throws {
+        if text == "max" {
+            self = .asFastAsPossible
+        } else if let factor = Double(text), factor > 0, factor <= 1e9 {
+            self = .times(factor)
+        } else {
+            throw CommandError(.usage, "--speed '\(text)' is wrong; expected 'max' or a number above 0, such as 1 or 100")
+        }
+    }
+}
+
+/// Plays a replay into a socket, in time.
+struct ReplayPlayer: ~Copyable {
+    var replay: FeedReplay
+    private var socket: PublisherSocket
+    private let pace: Pace
+    private let heartbeatNanoseconds: UInt64
+    private(set) var seconds = 0.0
+    private(set) var wasInterrupted = false
+
+    /// Between looks at the sockets while waiting: short beside a person's patience, long beside a step.
+    private static let pauseMicroseconds: UInt32 = 200
+    private static let packetsPerPoll = 256
+
+    init(
+        replay: consuming FeedReplay, socket: consuming PublisherSocket, pace: Pace, heartbeatNanoseconds: UInt64
+    ) {
+        self.replay = replay
+        self.socket = socket
+        self.pace = pace
+        self.heartbeatNanoseconds = heartbeatNanoseconds
+    }
+
+    mutating func waitForSubscribers() throws {
+        while !Interruption.control.isStopRequested {
+            _ = try socket.pollSubscriptions()
+            if socket.isReady { return }
+            usleep(1_000)
+        }
+    }
+
+    mutating func play() throws {
+        let start = martlet_monotonic_ns()
+        defer { seconds = Double(martlet_monotonic_ns() - start) / 1e9 }
+        var nextHeartbeat = start + heartbeatNanoseconds
+        var sinceLook = 0
+        while !replay.isExhausted, replay.failure == nil {
+            if Interruption.control.isStopRequested {
+                wasInterrupted = true
+                return
+            }
+            let now = martlet_monotonic_ns()
+            guard let packet = replay.next(until: due(now - start)) else {
+                usleep(ReplayPlayer.pauseMicroseconds)
+                _ = try socket.pollSubscriptions()
+                continue
+            }
+            try sendWhole(packet)
+            sinceLook += 1
+            if sinceLook == ReplayPlayer.packetsPerPoll {
+                sinceLook = 0
+                _ = try socket.pollSubscriptions()
+            }
+            if heartbeatNanoseconds > 0, now >= nextHeartbeat {
+                nextHeartbeat = now + heartbeatNanoseconds
+                try sendHeartbeats()
+            }
+        }
+    }
+
+    /// The recorded time up to which records are due after `elapsed` nanoseconds of play.
+    private func due(_ elapsed: UInt64) -> UInt64 {
+        switch pace {
+        case .asFastAsPossible: return .max
+        case .times(let factor):
+            // 0 before the first record is at hand, which makes nothing due yet.
+            return replay.firstTimestamp &+ UInt64(Double(elapsed) * factor)
+        }
+    }
+
+    private mutating func sendWhole(_ packet: UnsafeRawBufferPointer) throws {
+        while try socket.send(packet) == .wouldBlock {
+            guard !Interruption.control.isStopRequested else { return }
+            _ = try socket.pollSubscriptions()
+            sched_yield()
+        }
+    }
+
+    private mutating func sendHeartbeats() throws {
+        var packets: [[UInt8]] = []
+        replay.withHeartbeats { packets.append(Array($0)) }
+        for packet in packets {
+            try packet.withUnsafeBytes { try sendWhole($0) }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import Pipeline
+
+/// What `score` and `run` say with `--json`, and as a table. Field names are part of the command line's contract.
+struct Report: Encodable {
+    struct Quantiles: Encodable {
+        let p50, p99, p999: UInt64
+
+        init(_ histogram: LatencyHistogram) {
+            p50 = histogram.quantile(0.5)
+            p99 = histogram.quantile(0.99)
+            p999 = histogram.quantile(0.999)
+        }
+    }
+
+    struct Stages: Encodable {
+        let decode, features, model, publish: Quantiles
+    }
+
+    struct Horizon: Encodable {
+        let ticks: Int
+        let evaluated: Int
+        let accuracy, macroF1, weightedF1, hitRate: Double?
+        let persistenceAccuracy, persistenceMacroF1, persistenceWeightedF1, persistenceHitRate: Double?
+        /// Counts by label, then by prediction, in the order down, flat, up.
+        let confusion: [[Int]]
+
+        init(_ result: HorizonResult) {
+            ticks = result.ticks
+            evaluated = result.model.total
+            accuracy = result.model.accuracy
+            macroF1 = result.model.macroF1
+            weightedF1 = result.model.weightedF1
+            hitRate = result.model.hitRate
+            persistenceAccuracy = result.persistence.accuracy
+            persistenceMacroF1 = result.persistence.macroF1
+            persistenceWeightedF1 = result.persistence.weightedF1
+            persistenceHitRate = result.persistence.hitRate
+            let counts = result.model.counts
+            confusion = [Array(counts[0..<3]), Array(counts[3..<6]), Array(counts[6..<9])]
+        }
+    }
+
+    var model = ""
+    var ticks = 0
+    var signals = 0
+    var lost = 0
+    var dropped = 0
+    var gaps = 0
+    var ticksPerSecond: Double?
+    var ticksPerSecondPasses: [Double]?
+    var fileTicksPerSecond: Double?
+    var latencyNs: Quantiles
+    var stagesNs: Stages?
+    var macroF1: Double?
+    var weightedF1: Double?
+    var persistenceMacroF1: Double?
+    var evaluated = ""
+    var horizons: [Horizon] = []
+    var signalsSha256: String?
+    var incidents: [String] = []
+
+    init(latency: LatencyHistogram, stages: StageTimes?, horizons results: [HorizonResult]) {
+        latencyNs = Quantiles(latency)
+        stagesNs = stages.map {
+            Stages(
+                decode: Quantiles($0.decode), features: Quantiles($0.features), model: Quantiles($0.model),
+                publish: Quantiles($0.publish))
+        }
+        horizons = results.map(Horizon.init)
+        macroF1 = horizons.first?.macroF1
+        weightedF1 = horizons.first?.weightedF1
+        persistenceMacroF1 = horizons.first?.persistenceMacroF1
+    }
+
+    /// One object on one line.
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    /// A table for people.
+    func table() -> String {
+        var lines = ["", "model            \(model)"]
+        lines.append("ticks            \(Format.count(ticks))")
+        lines.append("signals          \(Format.count(signals))")
+        lines.append("lost             \(Format.count(lost))")
+        if dropped > 0 || gaps > 0 { lines.append("dropped, gaps    \(Format.count(dropped)), \(Format.count(gaps))") }
+        if let rate = ticksPerSecond { lines.append("rate             \(Format.rate(rate)) ticks/s\(passes)") }
+        if let rate = fileTicksPerSecond { lines.append("rate from file   \(Format.rate(rate)) ticks/s") }
+        lines.append("latency          \(line(latencyNs))   receive → publish")
+        if let stages = stagesNs {
+            lines.append("  decode         \(line(stages.decode))")
+            lines.append("  features       \(line(stages.features))")
+            lines.append("  model          \(line(stages.model))")
+            lines.append("  publish        \(line(stages.publish))")
+        }
+        if !horizons.isEmpty { lines += horizonLines() }
+        if let digest = signalsSha256 { lines.append("signals sha256   \(digest)") }
+        for incident in incidents { lines.append("note             \(incident)") }
+        return lines.joined(separator: "\n")
+    }
+
+    private var passes: String {
+        guard let all = ticksPerSecondPasses, let low = all.min(), let high = all.max() else { return "" }
+        return "   median of \(all.count), \(Format.rate(low)) to \(Format.rate(high))"
+    }
+
+    private func line(_ quantiles: Quantiles) -> String {
+        "p50 \(Format.duration(quantiles.p50))  p99 \(Format.duration(quantiles.p99))  "
+            + "p99.9 \(Format.duration(quantiles.p999))"
+    }
+
+    private func horizonLines() -> [String] {
+        var lines = ["evaluated        \(evaluated)"]
+        lines.append("                 horizon      count   macro F1  persistence   hit rate  persistence")
+        for horizon in horizons {
+            let cells = [
+                pad("\(horizon.ticks) ticks", 10), pad(Format.count(horizon.evaluated), 10),
+                pad(Format.ratio(horizon.macroF1), 10), pad(Format.ratio(horizon.persistenceMacroF1), 12),
+                pad(Format.percent(horizon.hitRate), 10), pad(Format.percent(horizon.persistenceHitRate), 12),
+            ]
+            lines.append("               " + cells.joined(separator: " "))
+        }
+        return lines
+    }
+
+    private func pad(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(width - text.count, 0)) + text
+    }
+}

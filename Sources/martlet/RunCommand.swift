@@ -1,0 +1,182 @@
+import ArgumentParser
+import CPlatform
+import Foundation
+import Pipeline
+import Recorder
+import Transport
+import Wire
+import ZeroMQ
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "The processor: subscribes to ticks, runs the model on each, and publishes the signals.",
+        discussion: """
+            It runs until SIGINT or SIGTERM, or with --once until every stream has ended its session; then it takes nothing \
+            more, publishes what it holds, and says what it did.
+
+              martlet run --model models/default.onnx --input tcp://127.0.0.1:5556 --output tcp://127.0.0.1:5557
+            """)
+
+    @OptionGroup var shared: PipelineArguments
+
+    @Option(help: "Where ticks come from. May be repeated. Default: tcp://127.0.0.1:5556, connected.")
+    var input: [String] = []
+
+    @Option(help: "Topic prefix of the ticks. Default: md/ (everything).")
+    var topic: String?
+
+    @Option(help: "Where signals go. Default: tcp://127.0.0.1:5557, bound.")
+    var output: String?
+
+    @Option(help: "Wait for so many subscribers to sig/NAME/, and then for the slowest of them. Default: 0, publish live.")
+    var subscribers: Int?
+
+    @Option(help: "When a tick ring is full: block, or drop and publish the gap. Default: block.")
+    var inputPolicy: OverloadPolicy?
+
+    @Option(help: "When a signal ring is full: block, or drop and publish the gap. Default: block.")
+    var signalPolicy: OverloadPolicy?
+
+    @Option(help: "How an idle thread waits: spin, yield or backoff. Default: backoff on up to two cores, else yield.")
+    var idle: IdleStrategy?
+
+    @Option(help: "Cores to pin ingest, publisher and workers to, such as 0,1,2. Default: none.")
+    var cores: String?
+
+    @Flag(help: "Run all agents on one thread.")
+    var inline = false
+
+    @Flag(help: "End when every stream has ended its session, as a replay does.")
+    var once = false
+
+    @Flag(help: "Print the digest of the signals at the end.")
+    var digest = false
+
+    @Option(help: "Seconds between heartbeats; 0 for none. Default: 1.")
+    var heartbeat: Double?
+
+    @Flag(help: "Print one JSON object at the end.")
+    var json = false
+
+    @OptionGroup var configuration: ConfigurationOption
+
+    mutating func run() async throws {
+        let settings = try await Settings(command: "run", path: configuration.config)
+        let modelPath = try settings.value(shared.model, "model", default: "models/default.onnx")
+        let loaded = try LoadedModel(path: modelPath, name: settings.value(shared.name, "name"))
+        let options = try options(settings, loaded)
+        let wantsDigest = try settings.flag(digest, "digest")
+        Interruption.install()
+        do {
+            let source = ZeroMQSource(try subscriber(settings))
+            let sink = ZeroMQSink(try publisher(settings, loaded.name))
+            let evaluation = Evaluation(
+                horizons: loaded.model.metadata.horizons.compactMap(Evaluation.Horizon.init), part: .all)
+            let observed = ObservedSink(sink, digest: wantsDigest ? SignalDigest() : nil, evaluation: evaluation)
+            let pipeline = Pipeline(
+                source: source, sink: observed, model: loaded.model, options: options, control: Interruption.control)
+            try finish(run(pipeline, isInline: settings.flag(inline, "inline")), loaded)
+        } catch let error as ZeroMQError {
+            throw CommandError(.unavailable, "\(error)")
+        }
+    }
+
+    private func options(_ settings: Settings, _ loaded: LoadedModel) throws -> PipelineOptions {
+        var options = try shared.options(settings)
+        options.modelName = loaded.name
+        options.modelID = loaded.id
+        options.inputPolicy = try settings.value(inputPolicy, "input-policy", default: .block)
+        options.signalPolicy = try settings.value(signalPolicy, "signal-policy", default: .block)
+        let fallback: IdleStrategy = ProcessInfo.processInfo.activeProcessorCount <= 2 ? .backoff : .yield
+        options.idle = try settings.value(idle, "idle", default: fallback)
+        options.stopsAtEndOfSessions = try settings.flag(once, "once")
+        options.measuresStages = true
+        let seconds = try settings.value(heartbeat, "heartbeat", default: 1)
+        guard (0...3_600).contains(seconds) else {
+            throw CommandError(.usage, "--heartbeat \(seconds) is wrong; expected 0 to 3600 seconds")
+        }
+        options.heartbeatNanoseconds = UInt64(seconds * 1e9)
+        if let text = try settings.value(cores, "cores") {
+            options.cores = try text.split(separator: ",").map { part in
+                guard let core = Int(part), (0..<1_024).contains(core) else {
+                    throw CommandError(.usage, "--cores '\(text)' is wrong; expected numbers of cores such as 0,1,2")
+                }
+                return core
+            }
+        }
+        return options
+    }
+
+    private func subscriber(_ settings: Settings) throws -> Socket {
+        let context = try Context()
+        var socket = try Socket(context, .sub, options: SocketOptions())
+        let prefix = try settings.value(topic, "topic", default: "md/")
+        guard prefix.hasPrefix("md/") else {
+            throw CommandError(.usage, "--topic '\(prefix)' is wrong; expected a prefix that begins with md/")
+        }
+        try socket.subscribe(prefix)
+        // The definitions of the same instruments: their topics differ in the first component only.
+        try socket.subscribe("def/" + prefix.dropFirst(3))
+        let endpoints = try settings.values(input, "input")
+        for text in endpoints.isEmpty ? ["tcp://127.0.0.1:5556"] : endpoints {
+            try Endpoint(text, bindsByDefault: false).attach(&socket)
+        }
+        return socket
+    }
+
+    private func publisher(_ settings: Settings, _ model: String) throws -> PublisherSocket {
+        let context = try Context()
+        let expected = try inRange(settings.value(subscribers, "subscribers", default: 0), "subscribers", 0...1_000)
+        let policy: PublisherPolicy =
+            expected == 0
+            ? .live : .lossless(subscribers: expected, readinessTopic: Readiness.signalsTopic(model: model))
+        var socket = try PublisherSocket(context, policy)
+        let text = try settings.value(output, "output", default: "tcp://127.0.0.1:5557")
+        try Endpoint(text, bindsByDefault: true).attach(&socket)
+        while !socket.isReady, !Interruption.control.isStopRequested {
+            _ = try socket.pollSubscriptions()
+            usleep(1_000)
+        }
+        return socket
+    }
+
+    typealias Running = Pipeline<ZeroMQSource, ObservedSink<ZeroMQSink>>
+
+    private func run(_ pipeline: consuming Running, isInline: Bool) -> Running {
+        guard isInline else {
+            let counters = pipeline.counters
+            var progress = ProgressLine()
+            let finished = pipeline.runThreaded { seconds in
+                progress.show(
+                    "\(Format.count(Int(counters[.ticks]))) ticks, \(Format.count(Int(counters[.signalsPublished]))) signals, "
+                        + "\(counters[.recordsLost]) lost, \(Int(seconds)) s")
+            }
+            progress.clear()
+            return finished
+        }
+        pipeline.runInline()
+        return pipeline
+    }
+
+    private func finish(_ pipeline: consuming Running, _ loaded: LoadedModel) throws {
+        let counters = pipeline.counters
+        let observed = pipeline.publisher.sink.evaluation?.results ?? []
+        var report = Report(latency: pipeline.publisher.latency, stages: pipeline.stages, horizons: observed)
+        report.model = loaded.name
+        report.ticks = Int(counters[.ticks])
+        report.signals = Int(counters[.signalsPublished])
+        report.lost = Int(counters[.recordsLost])
+        report.dropped = Int(counters[.recordsDroppedOnInput] + counters[.signalsDroppedOnOutput])
+        report.gaps = Int(counters[.gapsPublished])
+        report.ticksPerSecond = pipeline.ingest.ticksPerSecond(ticks: report.ticks)
+        report.evaluated = "all warmed-up ticks"
+        report.signalsSha256 = pipeline.publisher.sink.takeDigest()
+        report.incidents = pipeline.incidents.snapshot.incidents.map(\.text)
+        if let failure = pipeline.ingest.source.failure { report.incidents.append("input: \(failure)") }
+        print(json ? try report.json() : report.table())
+        guard report.ticks > 0 || report.incidents.isEmpty else {
+            throw CommandError(.data, report.incidents.joined(separator: "; "))
+        }
+    }
+}

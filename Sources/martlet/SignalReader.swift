@@ -1,0 +1,61 @@
+import MarketData
+import Wire
+
+/// A signal or gap record, as a subscriber meets it.
+enum SignalItem {
+    case signal(SignalRecord)
+    case gap(GapRecord)
+}
+
+/// Reads packets of signals and accounts for what is missing.
+struct SignalReader {
+    private struct Stream {
+        var tracker = SequenceTracker()
+        let topic: String
+    }
+
+    private(set) var signals = 0
+    private(set) var gaps = 0
+    private(set) var malformed = 0
+    private var streams: [[UInt8]: Stream] = [:]
+
+    /// Topics kept; a hostile publisher could name topics without end.
+    private static let topicsMax = 4_096
+
+    var lost: Int { streams.values.reduce(0) { $0 + Int(clamping: $1.tracker.lost) } }
+    var beforeJoin: Int { streams.values.reduce(0) { $0 + Int(clamping: $1.tracker.beforeJoin) } }
+    var topicCount: Int { streams.count }
+    var allSessionsEnded: Bool { !streams.isEmpty && streams.values.allSatisfy(\.tracker.isEnded) }
+
+    mutating func read(_ message: RawSpan, _ body: (String, SignalItem) -> Void) {
+        guard case .packet(let view) = PacketView.parse(message) else {
+            malformed += 1
+            return
+        }
+        let bytes = view.topic(in: message).withUnsafeBytes { [UInt8]($0) }
+        if streams[bytes] == nil {
+            guard streams.count < SignalReader.topicsMax else { return }
+            streams[bytes] = Stream(topic: String(decoding: bytes, as: UTF8.self))
+        }
+        guard let outcome = streams[bytes]?.tracker.feed(view.header), let topic = streams[bytes]?.topic else { return }
+        guard view.header.kind == PacketHeader.Kind.records else { return }
+        var skip = 0
+        switch outcome {
+        case .staleSession: return
+        case .duplicate(let count): skip = count
+        case .inOrder, .gap, .beforeJoin, .newSession: break
+        }
+        var records = view.records(in: message)
+        while let record = records.next() {
+            if skip > 0 {
+                skip -= 1
+            } else if let signal = SignalRecord(record) {
+                signals += 1
+                body(topic, .signal(signal))
+            } else if let gap = GapRecord(record) {
+                gaps += 1
+                body(topic, .gap(gap))
+            }
+        }
+    }
+}
