@@ -173,3 +173,15 @@ enum Oracle {
         return try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map { "\(folder)/\($0)" }
     }
 }
+
+func writeFile(_ bytes: [UInt8], _ path: String) throws {
+    try Data(bytes).write(to: URL(filePath: path))
+}
+
+struct Unviewable: Error {}
+
+/// Views cannot pass through `#require`, so what is needed of one is read in `body`.
+func read<Value>(_ bytes: [UInt8], _ body: (Record) throws -> Value) throws -> Value {
+    guard let record = Record(at: bytes.span.bytes) else { throw Unviewable() }
+    return try body(record)
+}

@@ -1,6 +1,8 @@
 """What Databento's own library makes of DBN files: the oracle of the Swift tests of module DBN.
 
-    dbn_oracle.py reencode IN OUT      writes IN as plain DBN version 3 (records only, for a fragment)
+    dbn_oracle.py conformance FOLDER OUT
+                                       writes every file of FOLDER to OUT as plain DBN version 3 (of
+                                       fragments the records only), and prints their digests by file name
     dbn_oracle.py digest IN            prints one JSON object: records, and a sum for every field of every record class
     dbn_oracle.py generate SEED COUNT OUT
                                        writes COUNT random records of all classes, a fifth of the values from boundaries,
@@ -10,8 +12,8 @@ Field places and types come from the library (`_dtypes`). Record number i of its
 field's sum; byte j of a text of n bytes adds byte * (2 (i n + j) + 1); all modulo 2 ** 64.
 """
 
-import io
 import json
+import os
 import sys
 
 import databento_dbn as dbn
@@ -69,7 +71,10 @@ class Digest:
             self.count += 1
             groups.setdefault(type(record), []).append(bytes(record))
         for kind, parts in groups.items():
-            self.add_class(kind, np.frombuffer(b"".join(parts), dtype=np.dtype(kind._dtypes)))
+            dtype = np.dtype(kind._dtypes)
+            if len(parts[0]) == dtype.itemsize + 8:
+                dtype = np.dtype(kind._dtypes + [("ts_out", "<u8")])
+            self.add_class(kind, np.frombuffer(b"".join(parts), dtype=dtype))
 
     def add_class(self, kind, rows):
         name = kind.__name__
@@ -188,10 +193,19 @@ def generate(seed, count, out):
     return digest(out)
 
 
+def conformance(folder, out):
+    digests = {}
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        reencode(path, os.path.join(out, name))
+        digests[name] = json.loads(digest(path))
+    return json.dumps(digests)
+
+
 def main(arguments):
     match arguments:
-        case ["reencode", path, out]:
-            reencode(path, out)
+        case ["conformance", folder, out]:
+            print(conformance(folder, out))
         case ["digest", path]:
             print(digest(path))
         case ["generate", seed, count, out]:
