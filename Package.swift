@@ -87,7 +87,7 @@ let package = Package(
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("WireTests", ["Wire", "MarketData"], exclude: ["Golden"]),
         .executableTarget(
-            name: "FeatureBench", dependencies: ["Features", "MarketData", "TestSupport"],
+            name: "FeatureBench", dependencies: ["Features", "Feeds", "MarketData", "TestSupport"],
             path: "Tests/Benchmarks/FeatureBench", swiftSettings: hotSettings),
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),

@@ -56,28 +56,36 @@ struct BookLanes: ~Copyable {
     /// Whether `price` counts as present.
     @inline(__always)
     static func isPresent(_ price: Int64) -> Bool {
-        price < priceMagnitudeMax && price > -priceMagnitudeMax
+        // One comparison instead of two, so that loops over prices need no branch.
+        UInt64(bitPattern: price &+ (priceMagnitudeMax - 1)) < UInt64(2 * (priceMagnitudeMax - 1) + 1)
     }
 
     /// The book of the tick before becomes the previous one, `book` the present one.
     mutating func take(_ book: borrowing OrderBook) {
         unsafe swap(&prices, &previousPrices)
         unsafe swap(&sizes, &previousSizes)
+        // A plain transposition first, then whole vectors: a third of the instructions of doing all at once per level.
         let prices = unsafe prices
         let sizes = unsafe sizes
         let levels = unsafe book.levels
-        var present = 0
         for index in 0..<OrderBook.depth {
             let level = unsafe levels[index]
-            let hasBid = BookLanes.isPresent(level.bidPrice)
-            let hasAsk = BookLanes.isPresent(level.askPrice)
-            unsafe prices[index] = hasBid ? level.bidPrice : BookLanes.absent
-            unsafe sizes[index] = hasBid ? Float(level.bidSize) : 0
-            unsafe prices[BookLanes.firstAsk + index] = hasAsk ? -level.askPrice : BookLanes.absent
-            unsafe sizes[BookLanes.firstAsk + index] = hasAsk ? Float(level.askSize) : 0
-            present &+= (hasBid ? 1 : 0) &+ (hasAsk ? 1 : 0)
+            unsafe prices[index] = level.bidPrice
+            unsafe prices[BookLanes.firstAsk + index] = 0 &- level.askPrice
+            unsafe sizes[index] = Float(level.bidSize)
+            unsafe sizes[BookLanes.firstAsk + index] = Float(level.askSize)
         }
-        presentCount = present
+        var present: Int64 = 0
+        for lane in 0..<BookLanes.count {
+            let price = unsafe prices[lane]
+            // All ones where present. Masks, because the compiler makes a branch of several selects by one condition.
+            let mask: Int64 = BookLanes.isPresent(price) ? -1 : 0
+            let size = unsafe sizes[lane].bitPattern & UInt32(truncatingIfNeeded: mask)
+            unsafe prices[lane] = (price & mask) | (BookLanes.absent & ~mask)
+            unsafe sizes[lane] = Float(bitPattern: size)
+            present &-= mask
+        }
+        presentCount = Int(present)
     }
 
     /// Twice the mid price, in 1e-9, or nil while a best price is missing.
@@ -92,11 +100,19 @@ struct BookLanes: ~Copyable {
     /// worse than before minus the size that left. Zero where a level is missing now or was, and everywhere unless `counts`.
     func updateOrderFlow(counts: Bool) {
         let floor = counts ? BookLanes.absent : Int64.max
+        let flows = unsafe flows
+        let prices = unsafe prices
+        let sizes = unsafe sizes
+        let previousPrices = unsafe previousPrices
+        let previousSizes = unsafe previousSizes
         for lane in 0..<BookLanes.count {
             let price = unsafe prices[lane]
             let before = unsafe previousPrices[lane]
-            let arrived: Float = price >= before ? unsafe sizes[lane] : 0
-            let left: Float = price <= before ? unsafe previousSizes[lane] : 0
+            // Read before the comparison: a read that depends on one keeps the compiler from using vectors.
+            let size = unsafe sizes[lane]
+            let sizeBefore = unsafe previousSizes[lane]
+            let arrived: Float = price >= before ? size : 0
+            let left: Float = price <= before ? sizeBefore : 0
             unsafe flows[lane] = min(price, before) > floor ? arrived - left : 0
         }
     }

@@ -7,11 +7,10 @@ struct BookShape: ~Copyable {
     let imbalances: SIMD8<Float>
     /// Lots of both sides, levels 1–5 and 1–10.
     private let totals: SIMD2<Float>
-    /// Sizes of `BookLanes`, which outlives this value.
     private let sizes: UnsafeMutablePointer<Float>
 
-    init(_ lanes: borrowing BookLanes) {
-        let sizes = unsafe lanes.sizes
+    /// - Parameter sizes: those of a `BookLanes`, which must outlive this value.
+    init(sizes: UnsafeMutablePointer<Float>) {
         // One vector for both sides: bid in lane 0, ask in lane 1, so that one chain of additions does two sums.
         func pair(_ level: Int) -> SIMD2<Float> {
             unsafe SIMD2(sizes[level], sizes[BookLanes.firstAsk + level])

@@ -34,7 +34,7 @@ enum ElementaryFunctions {
         return ((n * ln2Low + tail) + f) + n * ln2High
     }
 
-    /// e to the power of `x`, for x from -80 to 80. The error is below 1 unit in the last place; exp(0) is exactly 1.
+    /// e to the power of `x`, for x from -80 to 80. The error is below 1.1 units in the last place; exp(0) is exactly 1.
     ///
     /// With x = n ln 2 + r and |r| ≤ ln 2 / 2: exp x = 2^n (1 + r + r² P(r)).
     @inline(__always)  // As above.

@@ -69,7 +69,7 @@ public struct FeatureExtractor: ~Copyable {
         let midChange = advanceMid(to: doubledMid)
         let elapsed = advanceClock(to: captureTimestamp, isMidChanged: midChange != 0)
         let ticks = beginDecays(elapsed: elapsed.sinceTick)
-        let shape = BookShape(lanes)
+        let shape = unsafe BookShape(sizes: lanes.sizes)
 
         let depthSums = sums.advance(.depth, by: shape.meanDepth(presentCount: lanes.presentCount))
         let usualDepth = max(depthSums[3] / ticks[3], 1)
@@ -84,6 +84,8 @@ public struct FeatureExtractor: ~Copyable {
     }
 }
 
+/// The parts of a tick. All that read several properties are `mutating`, even where they change nothing: otherwise the
+/// compiler copies the whole extractor for each call (Swift 6.3.1, seen in the assembly), and the copy waits for the stores before it.
 extension FeatureExtractor {
     /// Nanoseconds since the tick before, the last trade and the last change of the mid.
     private struct Elapsed {
@@ -131,7 +133,7 @@ extension FeatureExtractor {
         return sums.advance(.ticks, by: 1)
     }
 
-    private func writeBook(
+    private mutating func writeBook(
         _ shape: borrowing BookShape, doubledMid: Int64?, usualDepth: Float, into out: UnsafeMutablePointer<Float>
     ) {
         if let doubledMid {
@@ -175,7 +177,7 @@ extension FeatureExtractor {
     }
 
     /// Logarithms of one plus: microseconds since the last tick, trade and mid change, and the net volume in usual depths.
-    private func logTimesAndVolume(_ elapsed: Elapsed, inverseDepth: Float) -> Lanes {
+    private mutating func logTimesAndVolume(_ elapsed: Elapsed, inverseDepth: Float) -> Lanes {
         let net = Float(events.boughtVolume &- events.soldVolume)
         return ElementaryFunctions.log(
             Lanes(
@@ -203,7 +205,7 @@ extension FeatureExtractor {
         return trades
     }
 
-    private func writeEvents(into out: UnsafeMutablePointer<Float>) {
+    private mutating func writeEvents(into out: UnsafeMutablePointer<Float>) {
         let bits = events.flags.rawValue
         for index in 0..<TickEvents.Flags.count {
             unsafe out[FeatureSet.events + index] = (bits >> UInt32(index)) & 1 == 0 ? 0 : 1
