@@ -177,7 +177,7 @@ public struct Score {
 
 extension Evaluation.Horizon {
     /// A horizon in ticks with the smoothed-mid label; nil for any other, which is not evaluated yet.
-    init?(_ horizon: ModelMetadata.Horizon) {
+    public init?(_ horizon: ModelMetadata.Horizon) {
         guard horizon.unit == .ticks, horizon.labelName == "smoothed-mid" else { return nil }
         self.init(ticks: Int(horizon.length), threshold: horizon.alpha)
     }

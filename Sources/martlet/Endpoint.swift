@@ -1,3 +1,4 @@
+import Foundation
 import ZeroMQ
 
 /// A ZeroMQ endpoint with who waits for whom: '@' in front binds, '>' connects, as in CZMQ's `zsock_attach`.

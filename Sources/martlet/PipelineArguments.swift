@@ -1,12 +1,12 @@
-import ArgumentParser
+public import ArgumentParser
 import Feeds
 import Foundation
 import MarketData
-import Pipeline
+public import Pipeline
 import Recorder
 
-extension OverloadPolicy: @retroactive ExpressibleByArgument {}
-extension IdleStrategy: @retroactive ExpressibleByArgument {}
+extension OverloadPolicy: ExpressibleByArgument {}
+extension IdleStrategy: ExpressibleByArgument {}
 
 /// Options that `run` and `score` share.
 struct PipelineArguments: ParsableArguments {

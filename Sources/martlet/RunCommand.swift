@@ -1,6 +1,7 @@
 import ArgumentParser
 import CPlatform
 import Foundation
+import Inference
 import Pipeline
 import Recorder
 import Transport

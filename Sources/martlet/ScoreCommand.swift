@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Inference
 import Pipeline
 import Recorder
 
@@ -51,16 +52,8 @@ struct ScoreCommand: AsyncParsableCommand {
         options.replay.recordsPerPacketMax = try inRange(
             settings.value(recordsPerPacket, "records-per-packet", default: 50), "records-per-packet", 1...4_096)
         options.ratePasses = try inRange(settings.value(passes, "passes", default: 5), "passes", 1...1_000)
-        options.part = try settings.value(evaluateFrom, "evaluate-from").map(EvaluateFrom.parse) ?? .trainingEnd
-        var progress = ProgressLine()
-        let result: Score.Result
-        do {
-            result = try Score(model: loaded.model, options: options).run { progress.show("scoring \($0)") }
-        } catch let failure as Score.Failure {
-            progress.clear()
-            throw CommandError(.data, "\(failure)")
-        }
-        progress.clear()
+        if let text = try settings.value(evaluateFrom, "evaluate-from") { options.part = try EvaluateFrom.parse(text) }
+        let result = try score(loaded.model, options)
         var report = Report(latency: result.latency, stages: result.stages, horizons: result.horizons)
         report.model = loaded.name
         report.ticks = result.ticks
@@ -73,6 +66,14 @@ struct ScoreCommand: AsyncParsableCommand {
         report.signalsSha256 = result.digest
         report.incidents = result.incidents
         print(json ? try report.json() : report.table())
+    }
+
+    private func score(_ model: Model, _ options: Score.Options) throws -> Score.Result {
+        var progress = ProgressLine()
+        defer { progress.clear() }
+        do {
+            return try Score(model: model, options: options).run { progress.show("scoring \($0)") }
+        } catch { throw CommandError(.data, "\(error)") }
     }
 }
 

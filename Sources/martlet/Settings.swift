@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import SystemPackage
 
 /// A command's options from the command line, the environment and a YAML file, in this order.
 struct Settings {
@@ -28,7 +29,7 @@ struct Settings {
     /// The option's value, if it is given anywhere.
     func value<Value: ExpressibleByArgument>(_ flag: Value?, _ key: String) throws -> Value? {
         if let flag { return flag }
-        guard let text = reader.string(forKey: "\(command).\(key)") else { return nil }
+        guard let text = reader.string(forKey: path(key)) else { return nil }
         guard let value = Value(argument: text) else {
             let allowed = Value.allValueStrings
             let hint = allowed.isEmpty ? "expected \(name(of: Value.self))" : "expected one of \(allowed.joined(separator: ", "))"
@@ -44,7 +45,7 @@ struct Settings {
     /// A flag that is set by its presence, or by `true` elsewhere.
     func flag(_ flag: Bool, _ key: String) throws -> Bool {
         if flag { return true }
-        guard let text = reader.string(forKey: "\(command).\(key)") else { return false }
+        guard let text = reader.string(forKey: path(key)) else { return false }
         switch text.lowercased() {
         case "true", "yes", "1": return true
         case "false", "no", "0": return false
@@ -55,10 +56,12 @@ struct Settings {
     /// An option that can be given several times; elsewhere a comma-separated text.
     func values(_ flags: [String], _ key: String) throws -> [String] {
         if !flags.isEmpty { return flags }
-        if let texts = reader.stringArray(forKey: "\(command).\(key)") { return texts }
-        guard let text = reader.string(forKey: "\(command).\(key)") else { return [] }
+        if let texts = reader.stringArray(forKey: path(key)) { return texts }
+        guard let text = reader.string(forKey: path(key)) else { return [] }
         return text.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
     }
+
+    private func path(_ key: String) -> ConfigKey { ConfigKey("\(command).\(key)") }
 
     private func name<Value>(of type: Value.Type) -> String {
         switch type {

@@ -57,17 +57,17 @@ struct SignalOutput {
             for (_, signal) in horizons.sorted(by: { $0.key < $1.key }) { lines.append(row(topic, signal)) }
         }
         lines.append("\(Format.count(reader.signals)) signals, \(reader.lost) lost, \(reader.gaps) gaps")
-        if isTerminal, linesShown > 0 { print("\u{1B}[\(linesShown)A", terminator: "") }
-        for line in lines { print(isTerminal ? line + "\u{1B}[K" : line) }
+        var text = ""
+        if isTerminal, linesShown > 0 { text += "\u{1B}[\(linesShown)A" }
+        for line in lines { text += isTerminal ? line + "\u{1B}[K\n" : line + "\n" }
+        FileHandle.standardOutput.write(Data(text.utf8))
         linesShown = lines.count
-        fflush(stdout)
         if !isTerminal { latest.removeAll(keepingCapacity: true) }
     }
 
     mutating func finish(_ reader: SignalReader) {
         refresh(reader)
         flush()
-        fflush(stdout)
         let summary =
             "martlet: \(reader.topicCount) topics, \(reader.signals) signals, \(reader.lost) lost, "
             + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed\n"

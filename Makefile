@@ -1,0 +1,71 @@
+# Targets for people; CI calls the same ones. `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+SWIFT ?= swift
+BIN := .build/release/martlet
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+FEED := feeds/simulated_sim1_20240102_mixed.dbn.zst
+MODEL := models/default.onnx
+# How much faster than recorded `make run` plays its feed.
+SPEED ?= 1000
+INPUT_PORT ?= 5556
+OUTPUT_PORT ?= 5557
+
+PACKAGES := libzmq3-dev libzstd-dev zlib1g-dev libssl-dev
+TEST_PACKAGES := libboost-dev g++ valgrind
+# A virtual environment needs this package on Debian, and pip none of it elsewhere.
+VENV_PACKAGES := $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# Installs what is missing, and asks nobody for anything when all is there.
+define install
+	@missing=$$(for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing" $$missing; \
+	$(AS_ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq $$missing >/dev/null; fi
+endef
+
+.PHONY: setup
+setup: ## Install the libraries that the build needs
+	$(call install,$(PACKAGES))
+
+.PHONY: setup-test
+setup-test: setup $(VENV)/.stamp ## Install what the tests need beside that
+	$(call install,$(TEST_PACKAGES))
+
+$(VENV)/.stamp: python/requirements.txt python/pyproject.toml
+	$(call install,python3 $(VENV_PACKAGES))
+	@python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install -q -r python/requirements.txt
+	@$(PYTHON) -m pip install -q --no-deps -e python
+	@touch $@
+
+.PHONY: build
+build: setup ## Build everything for release
+	@$(SWIFT) build -c release --product martlet
+
+.PHONY: run
+run: build ## Play a feed through the processor and show its signals
+	@$(BIN) subscribe tcp://127.0.0.1:$(OUTPUT_PORT) --once & subscriber=$$!; \
+	$(BIN) run --once --model $(MODEL) --subscribers 1 --digest --input tcp://127.0.0.1:$(INPUT_PORT) \
+		--output tcp://127.0.0.1:$(OUTPUT_PORT) > .build/run-summary.txt & processor=$$!; \
+	trap 'kill $$subscriber $$processor 2>/dev/null' INT TERM; \
+	$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --subscribers 1 --speed $(SPEED) > .build/run-replay.txt; \
+	status=$$?; wait $$processor || status=$$?; wait $$subscriber || status=$$?; \
+	cat .build/run-replay.txt .build/run-summary.txt; exit $$status
+
+.PHONY: test
+test: setup-test ## Build and run every test
+	@$(SWIFT) build -c release --product martlet
+	@$(SWIFT) build --build-tests
+	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) $(SWIFT) test --skip-build
+	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf .build .build-* $(VENV)
