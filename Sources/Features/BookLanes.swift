@@ -2,17 +2,18 @@ internal import MarketData
 
 /// The twenty sides of ten levels as lanes, now and at the previous tick: what order flow is computed from.
 ///
-/// Lanes 0–9 are the bids and 10–19 the asks, best first; 20–23 are never present and fill the last vector. Ask prices are
-/// negated, so that on both sides a larger number is a better price and one loop serves all lanes.
+/// Lanes 0–9 are the bids and 10–19 the asks, best first; 20–23 are never present and fill the last vector.
+/// Ask prices are negated, so that on both sides a larger number is a better price and one loop serves all
+/// lanes.
 ///
-/// Every pointer below holds `count` elements and every loop runs over `0..<count` or a sub-range written as a constant.
-/// The plain loops are elementwise: the compiler turns each into vector instructions.
+/// Every pointer below holds `count` elements and every loop runs over `0..<count` or a sub-range written as
+/// a constant. The plain loops are elementwise: the compiler turns each into vector instructions.
 struct BookLanes: ~Copyable {
     static var count: Int { 24 }
     static var firstAsk: Int { 10 }
 
-    /// A price counts as present only below this magnitude (2.3 billion whole units), so that twice a price minus the sum
-    /// of two others cannot overflow. `Price.undefined` is far above it.
+    /// A price counts as present only below this magnitude (2.3 billion whole units), so that twice a price
+    /// minus the sum of two others cannot overflow. `Price.undefined` is far above it.
     static var priceMagnitudeMax: Int64 { 1 << 61 }
     /// The signed price of a lane without a level.
     static var absent: Int64 { .min }
@@ -35,9 +36,11 @@ struct BookLanes: ~Copyable {
         let floats = unsafe block + 2 * pricesByteCount
         storage = unsafe block
         prices = unsafe block.bindMemory(to: Int64.self, capacity: BookLanes.count)
-        previousPrices = unsafe (block + pricesByteCount).bindMemory(to: Int64.self, capacity: BookLanes.count)
+        previousPrices = unsafe (block + pricesByteCount).bindMemory(
+            to: Int64.self, capacity: BookLanes.count)
         sizes = unsafe floats.bindMemory(to: Float.self, capacity: BookLanes.count)
-        previousSizes = unsafe (floats + floatsByteCount).bindMemory(to: Float.self, capacity: BookLanes.count)
+        previousSizes = unsafe (floats + floatsByteCount).bindMemory(
+            to: Float.self, capacity: BookLanes.count)
         flows = unsafe (floats + 2 * floatsByteCount).bindMemory(to: Float.self, capacity: BookLanes.count)
         reset()
     }
@@ -64,7 +67,8 @@ struct BookLanes: ~Copyable {
     mutating func take(_ book: borrowing OrderBook) {
         unsafe swap(&prices, &previousPrices)
         unsafe swap(&sizes, &previousSizes)
-        // A plain transposition first, then whole vectors: a third of the instructions of doing all at once per level.
+        // A plain transposition first, then whole vectors: a third of the instructions of doing all at once
+        // per level.
         let prices = unsafe prices
         let sizes = unsafe sizes
         let levels = unsafe book.levels
@@ -78,7 +82,8 @@ struct BookLanes: ~Copyable {
         var present: Int64 = 0
         for lane in 0..<BookLanes.count {
             let price = unsafe prices[lane]
-            // All ones where present. Masks, because the compiler makes a branch of several selects by one condition.
+            // All ones where present. Masks, because the compiler makes a branch of several selects by one
+            // condition.
             let mask: Int64 = BookLanes.isPresent(price) ? -1 : 0
             let size = unsafe sizes[lane].bitPattern & UInt32(truncatingIfNeeded: mask)
             unsafe prices[lane] = (price & mask) | (BookLanes.absent & ~mask)
@@ -96,8 +101,9 @@ struct BookLanes: ~Copyable {
         return bid &- ask
     }
 
-    /// Writes each lane's order flow of Cont, Kukanov and Stoikov (2014) into `flows`: the size that arrived at prices no
-    /// worse than before minus the size that left. Zero where a level is missing now or was, and everywhere unless `counts`.
+    /// Writes each lane's order flow of Cont, Kukanov and Stoikov (2014) into `flows`: the size that arrived
+    /// at prices no worse than before minus the size that left. Zero where a level is missing now or was, and
+    /// everywhere unless `counts`.
     func updateOrderFlow(counts: Bool) {
         let floor = counts ? BookLanes.absent : Int64.max
         let flows = unsafe flows
@@ -117,16 +123,17 @@ struct BookLanes: ~Copyable {
         }
     }
 
-    /// Writes each lane's distance from the mid, positive away from it, in ticks and capped to `±cap`; `cap` where there is no
-    /// level. `out` has room for `count` floats. `halfTicksPerUnit` is 0.5 / tick size.
+    /// Writes each lane's distance from the mid, positive away from it, in ticks and capped to `±cap`; `cap`
+    /// where there is no level. `out` has room for `count` floats. `halfTicksPerUnit` is 0.5 / tick size.
     func writeDistances(
         doubledMid: Int64, halfTicksPerUnit: Double, cap: Float, into out: UnsafeMutablePointer<Float>
     ) {
         for lane in 0..<BookLanes.count {
             let price = unsafe prices[lane]
             let reference = lane < BookLanes.firstAsk ? doubledMid : 0 &- doubledMid
-            // Below 2^51 an integer becomes a double exactly by an addition, which vector units have, while they lack
-            // the conversion before AVX-512. The clamp is out of sight behind `cap`: see `tickSizeMax`.
+            // Below 2^51 an integer becomes a double exactly by an addition, which vector units have, while
+            // they lack the conversion before AVX-512. The clamp is out of sight behind `cap`: see
+            // `tickSizeMax`.
             let units = min(max(reference &- (price &<< 1), -BookLanes.exactMax), BookLanes.exactMax)
             let exact = Double(bitPattern: UInt64(bitPattern: units &+ BookLanes.shiftBits)) - BookLanes.shift
             let ticks = min(max(Float(exact * halfTicksPerUnit), -cap), cap)

@@ -1,9 +1,10 @@
 internal import MarketData
 
-/// Sums of sizes over the levels of one book, each taken level by level from the best, and the imbalances made of them.
+/// Sums of sizes over the levels of one book, each taken level by level from the best, and the imbalances
+/// made of them.
 struct BookShape: ~Copyable {
-    /// (bid - ask) / max(bid + ask, 1) of: level 1, level 2, level 3, levels 1–5, levels 1–10, all with weight 2^-(level - 1).
-    /// Lanes 6 and 7 are unused.
+    /// (bid - ask) / max(bid + ask, 1) of: level 1, level 2, level 3, levels 1–5, levels 1–10, all with
+    /// weight 2^-(level - 1). Lanes 6 and 7 are unused.
     let imbalances: SIMD8<Float>
     /// Lots of both sides, levels 1–5 and 1–10.
     private let totals: SIMD2<Float>
@@ -11,7 +12,8 @@ struct BookShape: ~Copyable {
 
     /// - Parameter sizes: those of a `BookLanes`, which must outlive this value.
     init(sizes: UnsafeMutablePointer<Float>) {
-        // One vector for both sides: bid in lane 0, ask in lane 1, so that one chain of additions does two sums.
+        // One vector for both sides: bid in lane 0, ask in lane 1, so that one chain of additions does two
+        // sums.
         func pair(_ level: Int) -> SIMD2<Float> {
             unsafe SIMD2(sizes[level], sizes[BookLanes.firstAsk + level])
         }
@@ -40,8 +42,8 @@ struct BookShape: ~Copyable {
     /// Lots per present level, over both sides; 0 for an empty book.
     func meanDepth(presentCount: Int) -> Float { totals[1] / Float(max(presentCount, 1)) }
 
-    /// Writes the centre of size relative to the mid, over levels 1–5 and 1–10, in ticks: positive when the asks' size weighs
-    /// more, or lies further from the mid, than the bids'.
+    /// Writes the centre of size relative to the mid, over levels 1–5 and 1–10, in ticks: positive when the
+    /// asks' size weighs more, or lies further from the mid, than the bids'.
     func writeCentres(distances: UnsafeMutablePointer<Float>, into out: UnsafeMutablePointer<Float>) {
         var moment: Float = 0
         for level in 0..<OrderBook.depth {

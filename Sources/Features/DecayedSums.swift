@@ -1,13 +1,15 @@
 /// Running sums that forget: each channel is eight sums of the same value under eight decays.
 ///
-/// A step does sum ← sum · λ + value, two separately rounded operations. Lanes 0–3 forget by ticks with a constant λ, lanes
-/// 4–7 by capture time with λ = exp(-Δt/τ). A sum closer to zero than `flushThreshold` becomes zero, so that no
-/// denormal ever appears. One extractor owns the sums; they are used on its thread only.
+/// A step does sum ← sum · λ + value, two separately rounded operations. Lanes 0–3 forget by ticks with a
+/// constant λ, lanes 4–7 by capture time with λ = exp(-Δt/τ). A sum closer to zero than `flushThreshold`
+/// becomes zero, so that no denormal ever appears. One extractor owns the sums; they are used on its thread
+/// only.
 struct DecayedSums: ~Copyable {
     typealias Lanes = SIMD8<Float>
 
     enum Channel: Int, CaseIterable {
-        case ticks, depth, flow1, flow10, signedVolume, volume, tradeSigns, trades, midChange, squaredReturn, logGap
+        case ticks, depth, flow1, flow10, signedVolume, volume, tradeSigns, trades, midChange, squaredReturn,
+            logGap
     }
 
     /// Sums nearer to zero than this are set to zero.

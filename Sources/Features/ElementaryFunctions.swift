@@ -1,7 +1,9 @@
-/// Natural logarithm and exponential of eight floats at once, built from separately rounded additions, subtractions and
-/// multiplications and from bit operations alone, so that any IEEE 754 machine and NumPy repeat them bit for bit.
+/// Natural logarithm and exponential of eight floats at once, built from separately rounded additions,
+/// subtractions and multiplications and from bit operations alone, so that any IEEE 754 machine and NumPy
+/// repeat them bit for bit.
 ///
-/// The polynomials are minimax fits (Lawson's algorithm on Chebyshev nodes) made by `python/oracles/fit_polynomials.py`.
+/// The polynomials are minimax fits (Lawson's algorithm on Chebyshev nodes) made by
+/// `python/oracles/fit_polynomials.py`.
 enum ElementaryFunctions {
     typealias Lanes = SIMD8<Float>
 
@@ -14,7 +16,8 @@ enum ElementaryFunctions {
 
     /// The natural logarithm of positive normal finite `x`. The error is below 0.95 units in the last place.
     ///
-    /// With x = 2^n (1 + f) and 1 + f between the square roots of 1/2 and 2: ln x = n ln 2 + f - f²/2 + f³ Q(f).
+    /// With x = 2^n (1 + f) and 1 + f between the square roots of 1/2 and 2: ln x = n ln 2 + f - f²/2 + f³
+    /// Q(f).
     @inline(__always)  // A call would pass the vectors through memory.
     static func log(_ x: Lanes) -> Lanes {
         let bits = unsafe unsafeBitCast(x, to: SIMD8<Int32>.self)
@@ -34,7 +37,8 @@ enum ElementaryFunctions {
         return ((n * ln2Low + tail) + f) + n * ln2High
     }
 
-    /// e to the power of `x`, for x from -80 to 80. The error is below 1.1 units in the last place; exp(0) is exactly 1.
+    /// e to the power of `x`, for x from -80 to 80. The error is below 1.1 units in the last place; exp(0) is
+    /// exactly 1.
     ///
     /// With x = n ln 2 + r and |r| ≤ ln 2 / 2: exp x = 2^n (1 + r + r² P(r)).
     @inline(__always)  // As above.
@@ -50,7 +54,8 @@ enum ElementaryFunctions {
         let fraction = ((r * r) * p + r) + 1
         let exponent =
             unsafe unsafeBitCast(shifted, to: SIMD8<Int32>.self) &- SIMD8(repeating: 0x4B40_0000)
-        let bits = unsafe unsafeBitCast(fraction, to: SIMD8<Int32>.self) &+ (exponent &<< SIMD8(repeating: 23))
+        let bits =
+            unsafe unsafeBitCast(fraction, to: SIMD8<Int32>.self) &+ (exponent &<< SIMD8(repeating: 23))
         return unsafe unsafeBitCast(bits, to: Lanes.self)
     }
 }

@@ -1,10 +1,11 @@
 public import MarketData
 
-/// Turns the trades and books of one instrument into a vector of floats per tick: streaming, exact, O(1), without
-/// allocation. What each number is stands in `docs/FEATURES.md`.
+/// Turns the trades and books of one instrument into a vector of floats per tick: streaming, exact, O(1),
+/// without allocation. What each number is stands in `docs/FEATURES.md`.
 ///
-/// Every operation is a separately rounded IEEE 754 one in a stated order, so `python/martlet/features.py`, which was
-/// written from the document, gives the same bits. One agent owns an extractor and uses it on its thread only.
+/// Every operation is a separately rounded IEEE 754 one in a stated order, so `python/martlet/features.py`,
+/// which was written from the document, gives the same bits. One agent owns an extractor and uses it on its
+/// thread only.
 public struct FeatureExtractor: ~Copyable {
     typealias Lanes = SIMD8<Float>
 
@@ -25,15 +26,16 @@ public struct FeatureExtractor: ~Copyable {
     /// Twice the last mid known.
     private var lastDoubledMid: Int64?
 
-    /// The largest tick size accepted, in 1e-9 (2,199 whole units). Up to here clamping distances to 2^51 half units
-    /// before they become floats is hidden by the cap of 512 ticks.
+    /// The largest tick size accepted, in 1e-9 (2,199 whole units). Up to here clamping distances to 2^51
+    /// half units before they become floats is hidden by the cap of 512 ticks.
     public static var tickSizeMax: Int64 { 1 << 41 }
 
     /// An extractor at the start of a session.
     ///
     /// - Parameter tickSize: the smallest price increment in 1e-9, from 1 to `tickSizeMax`.
     public init(tickSize: Int64) {
-        precondition(tickSize > 0 && tickSize <= FeatureExtractor.tickSizeMax, "A tick size is from 1 to 2^41.")
+        precondition(
+            tickSize > 0 && tickSize <= FeatureExtractor.tickSizeMax, "A tick size is from 1 to 2^41.")
         halfTicksPerUnit = 0.5 / Double(tickSize)
     }
 
@@ -47,7 +49,8 @@ public struct FeatureExtractor: ~Copyable {
         lastDoubledMid = nil
     }
 
-    /// Takes in one record of the tick under way, in order. Only trade, MBP-1 and MBP-10 records of full size matter.
+    /// Takes in one record of the tick under way, in order. Only trade, MBP-1 and MBP-10 records of full size
+    /// matter.
     public mutating func apply(_ record: borrowing Record) {
         guard record.isTradeOrBook else { return }
         events.take(record, before: book)
@@ -57,8 +60,8 @@ public struct FeatureExtractor: ~Copyable {
     /// Ends the tick after its last record: writes `count` finite floats to `out` and advances the decays.
     ///
     /// - Parameters:
-    ///   - captureTimestamp: `ts_recv` of the tick's last record, or the last one seen where it has none. Missing
-    ///     (0 or undefined) or earlier than before, it counts as no time gone by.
+    ///   - captureTimestamp: `ts_recv` of the tick's last record, or the last one seen where it has none.
+    ///     Missing (0 or undefined) or earlier than before, it counts as no time gone by.
     ///   - out: room for `count` floats; any alignment of a float.
     public mutating func completeTick(
         captureTimestamp: UInt64, into out: UnsafeMutablePointer<Float>
@@ -84,8 +87,9 @@ public struct FeatureExtractor: ~Copyable {
     }
 }
 
-/// The parts of a tick. All that read several properties are `mutating`, even where they change nothing: otherwise the
-/// compiler copies the whole extractor for each call (Swift 6.3.1, seen in the assembly), and the copy waits for the stores before it.
+/// The parts of a tick. All that read several properties are `mutating`, even where they change nothing:
+/// otherwise the compiler copies the whole extractor for each call (Swift 6.3.1, seen in the assembly), and
+/// the copy waits for the stores before it.
 extension FeatureExtractor {
     /// Nanoseconds since the tick before, the last trade and the last change of the mid.
     private struct Elapsed {
@@ -94,7 +98,8 @@ extension FeatureExtractor {
         var sinceMidChange: UInt64
     }
 
-    /// The mid's change since it was last known, in ticks, within ±`FeatureSet.tickCap`; 0 while one of them is not known.
+    /// The mid's change since it was last known, in ticks, within ±`FeatureSet.tickCap`; 0 while one of them
+    /// is not known.
     private mutating func advanceMid(to doubledMid: Int64?) -> Float {
         guard let doubledMid else { return 0 }
         defer { lastDoubledMid = doubledMid }
@@ -134,7 +139,8 @@ extension FeatureExtractor {
     }
 
     private mutating func writeBook(
-        _ shape: borrowing BookShape, doubledMid: Int64?, usualDepth: Float, into out: UnsafeMutablePointer<Float>
+        _ shape: borrowing BookShape, doubledMid: Int64?, usualDepth: Float,
+        into out: UnsafeMutablePointer<Float>
     ) {
         if let doubledMid {
             unsafe lanes.writeDistances(
@@ -149,8 +155,11 @@ extension FeatureExtractor {
             let logs = ElementaryFunctions.log((sizes + 1) * scale)
             unsafe store(logs.clamped(to: FeatureSet.logCap), at: FeatureSet.logSizes + vector * 8, in: out)
         }
-        let spread = doubledMid == nil ? 0 : unsafe ticks(
-            halfUnits: (0 &- lanes.prices[BookLanes.firstAsk] &- lanes.prices[0]) &<< 1)
+        let spread =
+            doubledMid == nil
+            ? 0
+            : unsafe ticks(
+                halfUnits: (0 &- lanes.prices[BookLanes.firstAsk] &- lanes.prices[0]) &<< 1)
         unsafe out[FeatureSet.spread] = spread
         unsafe out[FeatureSet.microprice] = (spread * 0.5) * shape.imbalances[0]
         unsafe shape.writeCentres(distances: out + FeatureSet.distances, into: out + FeatureSet.centres)
@@ -176,7 +185,8 @@ extension FeatureExtractor {
         unsafe store(all / ticks, at: FeatureSet.flowMeans10, in: out)
     }
 
-    /// Logarithms of one plus: microseconds since the last tick, trade and mid change, and the net volume in usual depths.
+    /// Logarithms of one plus: microseconds since the last tick, trade and mid change, and the net volume in
+    /// usual depths.
     private mutating func logTimesAndVolume(_ elapsed: Elapsed, inverseDepth: Float) -> Lanes {
         let net = Float(events.boughtVolume &- events.soldVolume)
         return ElementaryFunctions.log(
@@ -228,7 +238,8 @@ extension FeatureExtractor {
         unsafe store(ElementaryFunctions.log(rates + 1), at: FeatureSet.intensities, in: out)
     }
 
-    private mutating func writeReturns(midChange: Float, ticks: Lanes, into out: UnsafeMutablePointer<Float>) {
+    private mutating func writeReturns(midChange: Float, ticks: Lanes, into out: UnsafeMutablePointer<Float>)
+    {
         unsafe out[FeatureSet.midChange] = midChange
         let momentum = sums.advance(.midChange, by: midChange)
         unsafe store(momentum.clamped(to: FeatureSet.tickCap), at: FeatureSet.momenta, in: out)
@@ -246,7 +257,8 @@ extension FeatureExtractor {
 }
 
 extension SIMD8<Float> {
-    /// Compares and selects, because the standard library's `pointwiseMin` goes lane by lane (measured: 12 ns a call).
+    /// Compares and selects, because the standard library's `pointwiseMin` goes lane by lane (measured: 12 ns
+    /// a call).
     @inline(__always)
     func clamped(to cap: Float) -> Self {
         let low = Self(repeating: -cap)

@@ -9,8 +9,8 @@ enum FeatureSet {
     /// Longest elapsed time that is told from longer ones: 2^42 ns, 73 minutes.
     static var elapsedMax: UInt64 { 1 << 42 }
 
-    // Index of the first feature of each group. A group written in whole vectors may spill into the groups after it, which
-    // are written later: distances (24 for 20) and log sizes (24 for 20).
+    // Index of the first feature of each group. A group written in whole vectors may spill into the groups
+    // after it, which are written later: distances (24 for 20) and log sizes (24 for 20).
     static var distances: Int { 0 }
     static var logSizes: Int { 20 }
     static var spread: Int { 40 }
@@ -51,7 +51,9 @@ enum FeatureSet {
             "event_modify_ask", "event_unsided_update", "event_trade_buy", "event_trade_sell",
             "event_hidden_trade", "event_book_reset", "event_level",
         ]
-        names += ["log_gap", "log_gap_mean_16t", "log_gap_mean_256t", "log_since_trade", "log_since_mid_change"]
+        names += [
+            "log_gap", "log_gap_mean_16t", "log_gap_mean_256t", "log_since_trade", "log_since_mid_change",
+        ]
         names += timeDecays.map { "tick_intensity_" + $0 } + timeDecays.map { "trade_intensity_" + $0 }
         names += ["mid_change"] + decays.map { "momentum_" + $0 } + tickDecays.map { "volatility_" + $0 }
         return names
@@ -68,7 +70,8 @@ extension FeatureExtractor {
     /// Names of the features in order, `count` of them. Made once; for cold code.
     public static let names: [String] = FeatureSet.makeNames()
 
-    /// Ticks after a reset during which a model's signals carry the warming-up flag: twice the memory of the slowest decay
-    /// that counts ticks. The features are finite and unbiased from the first tick, only noisier.
+    /// Ticks after a reset during which a model's signals carry the warming-up flag: twice the memory of the
+    /// slowest decay that counts ticks. The features are finite and unbiased from the first tick, only
+    /// noisier.
     public static var warmUpTicks: Int { 512 }
 }

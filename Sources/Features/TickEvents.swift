@@ -34,7 +34,8 @@ struct TickEvents: BitwiseCopyable {
     private(set) var tradeCount: Int64 = 0
     private(set) var tradeSigns: Int64 = 0
 
-    /// Takes in a trade or book record, before its levels are applied to `book`. Other records must not be passed.
+    /// Takes in a trade or book record, before its levels are applied to `book`. Other records must not be
+    /// passed.
     mutating func take(_ record: borrowing Record, before book: borrowing OrderBook) {
         if record.type == .trade {
             hasTradeRecord = true
@@ -48,8 +49,10 @@ struct TickEvents: BitwiseCopyable {
         let isSided = side == Side.bid || side == Side.ask
         switch record.action {
         case Action.add: flags.insert(!isSided ? .unsidedUpdate : side == Side.bid ? .addBid : .addAsk)
-        case Action.cancel: flags.insert(!isSided ? .unsidedUpdate : side == Side.bid ? .cancelBid : .cancelAsk)
-        case Action.modify: flags.insert(!isSided ? .unsidedUpdate : side == Side.bid ? .modifyBid : .modifyAsk)
+        case Action.cancel:
+            flags.insert(!isSided ? .unsidedUpdate : side == Side.bid ? .cancelBid : .cancelAsk)
+        case Action.modify:
+            flags.insert(!isSided ? .unsidedUpdate : side == Side.bid ? .modifyBid : .modifyAsk)
         case Action.clear: flags.insert(.bookReset)
         case Action.trade: if !hasTradeRecord { takeTrade(record, before: book) }
         default: break
@@ -78,15 +81,16 @@ struct TickEvents: BitwiseCopyable {
         }
     }
 
-    /// +1 for a buyer's trade, -1 for a seller's. A trade without a side is signed by the quote rule (Lee and Ready 1991):
-    /// above the mid a buy, below a sell; 0 at the mid or without one.
+    /// +1 for a buyer's trade, -1 for a seller's. A trade without a side is signed by the quote rule (Lee and
+    /// Ready 1991): above the mid a buy, below a sell; 0 at the mid or without one.
     private static func tradeSign(_ record: borrowing Record, before book: borrowing OrderBook) -> Int64 {
         let side = record.side
         if side == Side.bid { return 1 }
         if side == Side.ask { return -1 }
         let price = record.price
         let best = book.best
-        guard BookLanes.isPresent(price), BookLanes.isPresent(best.bidPrice), BookLanes.isPresent(best.askPrice)
+        guard BookLanes.isPresent(price), BookLanes.isPresent(best.bidPrice),
+            BookLanes.isPresent(best.askPrice)
         else { return 0 }
         let doubledMid = best.bidPrice &+ best.askPrice
         return (price &<< 1) > doubledMid ? 1 : (price &<< 1) < doubledMid ? -1 : 0

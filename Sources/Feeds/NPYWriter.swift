@@ -17,10 +17,11 @@ public enum NPYError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Streams one array into a `.npy` file (NumPy's format, version 1.0): a vector, or a matrix of a fixed number of columns.
+/// Streams one array into a `.npy` file (NumPy's format, version 1.0): a vector, or a matrix of a fixed
+/// number of columns.
 ///
-/// The number of rows is written into the header by `finish()`; a writer that goes away without it leaves a file that
-/// claims no rows. One thread at a time.
+/// The number of rows is written into the header by `finish()`; a writer that goes away without it leaves a
+/// file that claims no rows. One thread at a time.
 public struct NPYWriter: ~Copyable {
     /// Element types, little-endian, with the names that NumPy's header gives them.
     public enum ElementType: String, Sendable {
@@ -81,7 +82,8 @@ public struct NPYWriter: ~Copyable {
         rowCount += bytes.count / rowByteCount
     }
 
-    /// Appends one element of a vector, or one row of a matrix with a single column; `Element` must have the size of the element type.
+    /// Appends one element of a vector, or one row of a matrix with a single column; `Element` must have the
+    /// size of the element type.
     public mutating func append<Element: BitwiseCopyable>(_ element: Element) throws(NPYError) {
         let result = unsafe withUnsafeBytes(of: element) { (bytes) -> Result<Void, NPYError> in
             do throws(NPYError) {

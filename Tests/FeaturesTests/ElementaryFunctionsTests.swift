@@ -1,7 +1,8 @@
-@testable import Features
 import Foundation
 import TestSupport
 import Testing
+
+@testable import Features
 
 @Suite struct ElementaryFunctionsTests {
     @Test func `The logarithm is within 0.95 units in the last place`() {

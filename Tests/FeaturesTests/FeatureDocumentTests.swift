@@ -17,13 +17,18 @@ import Testing
         let text = try String(contentsOf: url, encoding: .utf8).replacingOccurrences(of: "\\|", with: "/")
         return text.split(separator: "\n").compactMap { line in
             let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            guard line.hasPrefix("| "), cells.count == 6, let low = Float(cells[4]), let high = Float(cells[5]) else {
+            guard line.hasPrefix("| "), cells.count == 6, let low = Float(cells[4]),
+                let high = Float(cells[5])
+            else {
                 return nil
             }
             let indices = cells[0].split(separator: "–").compactMap { Int($0) }
             let names = cells[1].split(separator: "…").map { $0.trimmingCharacters(in: [" ", "`"]) }
-            guard let first = indices.first, let last = indices.last, let name = names.first else { return nil }
-            return Row(indices: first...last, firstName: name, lastName: names.last ?? name, bounds: low...high)
+            guard let first = indices.first, let last = indices.last, let name = names.first else {
+                return nil
+            }
+            return Row(
+                indices: first...last, firstName: name, lastName: names.last ?? name, bounds: low...high)
         }
     }
 
@@ -46,7 +51,8 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `Every value keeps to its documented bounds whatever comes in`(seed: UInt64, tickSize: Int64) throws {
+    func `Every value keeps to its documented bounds whatever comes in`(seed: UInt64, tickSize: Int64) throws
+    {
         var generator = MarketRecordGenerator(seed: seed, tickSize: tickSize, isDisorderly: true)
         let result = FeatureRunner(generator.makeRecords(tickCount: 5_000), tickSize: tickSize)
         var bounds: [ClosedRange<Float>] = []

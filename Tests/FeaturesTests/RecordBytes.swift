@@ -21,7 +21,8 @@ enum RecordBytes {
         depth: UInt8 = 0, flags: UInt8 = last, levelCount: Int = 10
     ) -> [UInt8] {
         var bytes = common(
-            type: levelCount == 1 ? 1 : 10, byteCount: 48 + 32 * levelCount, price: bids.first?.price ?? 0, size: 1,
+            type: levelCount == 1 ? 1 : 10, byteCount: 48 + 32 * levelCount, price: bids.first?.price ?? 0,
+            size: 1,
             action: action, side: side, flags: flags, depth: depth, time: time)
         for index in 0..<levelCount {
             bytes += little(index < bids.count ? bids[index].price * tickSize : Int64.max)
@@ -34,7 +35,8 @@ enum RecordBytes {
     }
 
     private static func common(
-        type: UInt8, byteCount: Int, price: Int64, size: UInt32, action: Character, side: Character, flags: UInt8,
+        type: UInt8, byteCount: Int, price: Int64, size: UInt32, action: Character, side: Character,
+        flags: UInt8,
         depth: UInt8, time: UInt64
     ) -> [UInt8] {
         var bytes: [UInt8] = [UInt8(byteCount / 4), type, 1, 0] + little(UInt32(7)) + little(time)

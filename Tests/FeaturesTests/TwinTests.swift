@@ -11,13 +11,15 @@ import Testing
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    @Test(.enabled(if: python != nil, "MARTLET_PYTHON is not set"), arguments: [
-        (seed: UInt64(1), tickSize: Int64(10_000_000), isDisorderly: false),
-        (seed: 2, tickSize: 10_000_000, isDisorderly: true),
-        (seed: 3, tickSize: 1, isDisorderly: true),
-        (seed: 4, tickSize: FeatureExtractor.tickSizeMax, isDisorderly: true),
-        (seed: 5, tickSize: 333_333_333, isDisorderly: true),
-    ])
+    @Test(
+        .enabled(if: python != nil, "MARTLET_PYTHON is not set"),
+        arguments: [
+            (seed: UInt64(1), tickSize: Int64(10_000_000), isDisorderly: false),
+            (seed: 2, tickSize: 10_000_000, isDisorderly: true),
+            (seed: 3, tickSize: 1, isDisorderly: true),
+            (seed: 4, tickSize: FeatureExtractor.tickSizeMax, isDisorderly: true),
+            (seed: 5, tickSize: 333_333_333, isDisorderly: true),
+        ])
     func `The twin agrees to the last bit on generated records`(
         seed: UInt64, tickSize: Int64, isDisorderly: Bool
     ) throws {

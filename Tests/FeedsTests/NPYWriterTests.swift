@@ -52,7 +52,9 @@ import Testing
         try writer.append(Int64(2))
         try writer.finish()
         let bytes = try [UInt8](Data(contentsOf: URL(filePath: path)))
-        #expect(String(decoding: bytes[10..<128], as: UTF8.self).contains("'descr': '<i8', 'fortran_order': False, 'shape': (2,)"))
+        #expect(
+            String(decoding: bytes[10..<128], as: UTF8.self).contains(
+                "'descr': '<i8', 'fortran_order': False, 'shape': (2,)"))
         #expect(bytes.count == 128 + 16)
     }
 }

@@ -18,9 +18,10 @@ public struct SplitMix64: RandomNumberGenerator {
 
 /// Makes streams of trade, MBP-1 and MBP-10 records, byte for byte as DBN lays them out, from a seed.
 ///
-/// An orderly stream is a random walk of a ten-level book with trades. A disorderly one draws a fifth of its values
-/// from the boundaries: empty and one-sided books, prices and sizes at the limits of their types, crossed books, clocks
-/// that stop, run back or are missing, snapshots, clears, ticks of many records, records of other types and short ones.
+/// An orderly stream is a random walk of a ten-level book with trades. A disorderly one draws a fifth of its
+/// values from the boundaries: empty and one-sided books, prices and sizes at the limits of their types,
+/// crossed books, clocks that stop, run back or are missing, snapshots, clears, ticks of many records,
+/// records of other types and short ones.
 public struct MarketRecordGenerator {
     public struct Level {
         var price: Int64
@@ -49,7 +50,8 @@ public struct MarketRecordGenerator {
         }
     }
 
-    /// The records of `tickCount` ticks, back to back. Every tick ends with a trade or book record with `F_LAST`.
+    /// The records of `tickCount` ticks, back to back. Every tick ends with a trade or book record with
+    /// `F_LAST`.
     public mutating func makeRecords(tickCount: Int) -> [UInt8] {
         bytes = []
         bytes.reserveCapacity(tickCount * 420)
@@ -144,7 +146,8 @@ public struct MarketRecordGenerator {
                 asks[index].price = Self.undefinedPrice
             }
         case 3: swap(&bids, &asks)
-        case 4: for index in random.below(10)..<10 { asks[index] = Level(price: Self.undefinedPrice, size: 0) }
+        case 4:
+            for index in random.below(10)..<10 { asks[index] = Level(price: Self.undefinedPrice, size: 0) }
         case 5: bids[random.below(10)].price = boundaryPrice()
         case 6: asks[random.below(10)].price = boundaryPrice()
         default: for index in 0..<10 { bids[index].size = boundarySize() }
@@ -222,7 +225,8 @@ public struct MarketRecordGenerator {
     ) {
         let level = side == "A" ? asks[Int(depth) % 10] : bids[Int(depth) % 10]
         appendCommon(
-            type: levelCount == 1 ? 1 : 10, byteCount: 48 + 32 * levelCount, price: level.price, size: level.size,
+            type: levelCount == 1 ? 1 : 10, byteCount: 48 + 32 * levelCount, price: level.price,
+            size: level.size,
             action: action, side: side, flags: flags, depth: depth)
         for index in 0..<levelCount {
             append(bids[index].price)

@@ -4,9 +4,10 @@ import Glibc
 import MarketData
 import TestSupport
 
-// Nanoseconds per tick of the feature step, over records in memory: the best and the median of alternated passes.
-// Arguments: [FILE TICKSIZE [OUT]], a file of bare DBN records; without them an orderly generated stream. OUT is a .npy file
-// for the features, which `python/oracles/features_check.py` compares with its own: the optimised build has the same bits.
+// Nanoseconds per tick of the feature step, over records in memory: the best and the median of alternated
+// passes. Arguments: [FILE TICKSIZE [OUT]], a file of bare DBN records; without them an orderly generated
+// stream. OUT is a .npy file for the features, which `python/oracles/features_check.py` compares with its
+// own: the optimised build has the same bits.
 
 let arguments = CommandLine.arguments
 var bytes: [UInt8]
@@ -30,8 +31,10 @@ for _ in 0..<passCount {
     results.append(Double(nanoseconds() - began) / Double(ticks))
 }
 results.sort()
+let best = tenths(results[0])
+let median = tenths(results[passCount / 2])
 print(
-    "features: \(ticks) ticks, best \(tenths(results[0])) ns, median \(tenths(results[passCount / 2])) ns per tick,",
+    "features: \(ticks) ticks, best \(best) ns, median \(median) ns per tick,",
     "checksum \(String(checksum, radix: 16))")
 
 if arguments.count >= 4 {
