@@ -84,10 +84,12 @@ let package = Package(
             swiftSettings: hotSettings),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        // Replaces malloc in the program that links it: tests and benchmarks only.
+        .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
         tests("MarketDataTests", ["MarketData"]),
         tests("DBNTests", ["DBN", "MarketData"]),
         tests("RingBufferTests", ["RingBuffer", "CPlatform"]),
-        tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("ZeroMQTests", ["ZeroMQ", "CZeroMQ", "CMallocCounter"]),
         tests("WireTests", ["Wire", "MarketData"], exclude: ["Golden"]),
         .executableTarget(
             name: "FeatureBench", dependencies: ["Features", "Feeds", "MarketData", "TestSupport"],

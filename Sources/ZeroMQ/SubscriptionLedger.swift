@@ -1,0 +1,107 @@
+/// Counts the subscribers that would receive one given topic, out of an XPUB's subscription messages.
+///
+/// The count is of peers, not of subscriptions: a peer that has `md/` and `md/XNAS.ITCH/` is one. libzmq tells
+/// the peer (as the file descriptor of its connection) with a subscription and with its explicit end, but not
+/// with the ends that it reports for a lost connection. Such an end is charged to a descriptor that has the
+/// prefix twice (the system reuses the number of a lost connection at once, and its successor may be seen
+/// first), else to the peer with the fewest subscriptions, so that in doubt the count is too low, not too high.
+///
+/// Two known limits: a peer that subscribes twice to one prefix and vanishes may stay counted, and on inproc,
+/// where there is no descriptor, each subscription counts as one subscriber.
+struct SubscriptionLedger {
+    /// Live subscriptions of one peer to one prefix of the topic.
+    private struct Entry {
+        let peer: Int32?
+        let prefixByteCount: Int
+        var count: Int
+    }
+
+    private let topic: [UInt8]
+    /// At most one entry per connection and prefix length, so that a peer cannot make it grow by repetition.
+    private var entries: [Entry] = []
+    /// Peers with at least one subscription that matches the topic.
+    private(set) var subscriberCount = 0
+
+    init(topic: [UInt8]) {
+        self.topic = topic
+    }
+
+    /// Applies one message that the XPUB received. One that is no subscription, or not to the topic, is ignored.
+    ///
+    /// - Parameters:
+    ///   - message: 1 (subscribe) or 0 (unsubscribe), then the prefix.
+    ///   - peer: the file descriptor of its connection, if libzmq knows it.
+    mutating func apply(_ message: RawSpan, peer: Int32?) {
+        guard message.byteCount >= 1 else { return }
+        let verb = message.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
+        guard matches(message) else { return }
+        let prefixByteCount = message.byteCount - 1
+        switch verb {
+        case 1: add(prefixByteCount, peer)
+        case 0: remove(prefixByteCount, peer)
+        default: return
+        }
+        subscriberCount = countPeers()
+    }
+
+    /// Applies one message as received.
+    mutating func apply(_ message: borrowing Message) {
+        apply(message.bytes, peer: message.peer)
+    }
+
+    private func matches(_ message: RawSpan) -> Bool {
+        guard message.byteCount - 1 <= topic.count else { return false }
+        for offset in 1..<message.byteCount {
+            let byte = message.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            if byte != topic[offset - 1] { return false }
+        }
+        return true
+    }
+
+    private mutating func add(_ prefixByteCount: Int, _ peer: Int32?) {
+        if let index = index(of: prefixByteCount, peer) {
+            entries[index].count += 1
+        } else {
+            entries.append(Entry(peer: peer, prefixByteCount: prefixByteCount, count: 1))
+        }
+    }
+
+    private mutating func remove(_ prefixByteCount: Int, _ peer: Int32?) {
+        if let peer {
+            // A SUB reports the end of a prefix once, however often it had subscribed to it.
+            entries.removeAll { $0.peer == peer && $0.prefixByteCount == prefixByteCount }
+            return
+        }
+        guard let index = index(of: prefixByteCount, nil) ?? likeliestToEnd(prefixByteCount) else { return }
+        entries[index].count -= 1
+        if entries[index].count == 0 { entries.remove(at: index) }
+    }
+
+    private func index(of prefixByteCount: Int, _ peer: Int32?) -> Int? {
+        entries.firstIndex { $0.peer == peer && $0.prefixByteCount == prefixByteCount }
+    }
+
+    /// The entry that the end of a lost connection's subscription is charged to.
+    private func likeliestToEnd(_ prefixByteCount: Int) -> Int? {
+        let candidates = entries.indices.filter { entries[$0].prefixByteCount == prefixByteCount }
+        if let reused = candidates.first(where: { entries[$0].count > 1 }) { return reused }
+        return candidates.min { subscriptionCount(of: $0) < subscriptionCount(of: $1) }
+    }
+
+    private func subscriptionCount(of index: Int) -> Int {
+        entries.count { $0.peer == entries[index].peer }
+    }
+
+    private func countPeers() -> Int {
+        var known: [Int32] = []
+        var unknownCount = 0
+        for entry in entries {
+            if let peer = entry.peer {
+                if !known.contains(peer) { known.append(peer) }
+            } else {
+                unknownCount += entry.count
+            }
+        }
+        return known.count + unknownCount
+    }
+}
