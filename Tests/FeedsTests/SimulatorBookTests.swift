@@ -51,13 +51,15 @@ struct SimulatorBookTests {
             let untouched = Self.side(levels, isBid: !isBid)
             #expect(untouched == Self.side(before, isBid: !isBid))
             let problem = Self.difference(
-                fields, from: Self.side(before, isBid: isBid), to: Self.side(levels, isBid: isBid), isBid: isBid)
+                fields, from: Self.side(before, isBid: isBid), to: Self.side(levels, isBid: isBid),
+                isBid: isBid)
             #expect(problem == nil)
         }
     }
 
     /// What does not fit, or nil.
-    static func difference(_ fields: MarketFields, from old: [Level], to new: [Level], isBid: Bool) -> String? {
+    static func difference(_ fields: MarketFields, from old: [Level], to new: [Level], isBid: Bool) -> String?
+    {
         let adds = fields.action == Action.add
         let oldPlace = old.firstIndex { $0.price == fields.price }
         let newPlace = new.firstIndex { $0.price == fields.price }
@@ -82,7 +84,9 @@ struct SimulatorBookTests {
         return nil
     }
 
-    @Test("A visible execution is a trade and then its book; a hidden one a trade inside the spread that ends its tick")
+    @Test(
+        "A visible execution is a trade and then its book; a hidden one a trade inside the spread that ends its tick"
+    )
     func tradesFollowTheConvention() throws {
         var book: [BookLevel] = []
         var pending: MarketFields?
@@ -132,9 +136,10 @@ struct SimulatorBookTests {
             }
             let orders = side.orders
             let levelCount = side.levelCount
-            #expect(zip(orders, orders.dropFirst()).allSatisfy {
-                $0.price < $1.price || ($0.price == $1.price && $0.size < $1.size)
-            })
+            #expect(
+                zip(orders, orders.dropFirst()).allSatisfy {
+                    $0.price < $1.price || ($0.price == $1.price && $0.size < $1.size)
+                })
             #expect(Set(orders.map(\.price)).count == levelCount)
             if step % 500 == 0 { side.prune(toLevels: 10) }
         }

@@ -30,7 +30,10 @@ struct SimulatorMathTests {
         var random = SimulatorRandom(state: (1, 2, 3, 4))
         let drawn = (0..<6).map { _ in random.next() }
         #expect(
-            drawn == [11520, 0, 1_509_978_240, 1_215_971_899_390_074_240, 1_216_172_134_540_287_360, 607_988_272_756_665_600])
+            drawn == [
+                11520, 0, 1_509_978_240, 1_215_971_899_390_074_240, 1_216_172_134_540_287_360,
+                607_988_272_756_665_600,
+            ])
     }
 
     @Test("Draws keep their bounds and their shares")

@@ -81,8 +81,11 @@ public struct FeedStatistics {
         }
         ticks += 1
         countKind(record.action, hasTrade: hasTrade)
-        countTime(record.captureTimestamp)
-        if hasBook { countBook(at: record.captureTimestamp) }
+        // A record without a capture time takes the last one seen.
+        let stated = record.captureTimestamp
+        let time = stated == Timestamp.undefined ? previousTime ?? 0 : stated
+        countTime(time)
+        if hasBook { countBook(at: time) }
     }
 
     private mutating func countKind(_ action: UInt8, hasTrade: Bool) {
@@ -109,8 +112,10 @@ public struct FeedStatistics {
     private mutating func countBook(at time: UInt64) {
         let best = book[0]
         let isTwoSided = best.bidPrice != Price.undefined && best.askPrice != Price.undefined
-        if isTwoSided, best.askPrice > best.bidPrice {
-            let spread = Double(best.askPrice - best.bidPrice) / Double(tickSize)
+        // Prices of a hostile file may lie further apart than an integer holds; such a book is not counted.
+        let (width, overflows) = best.askPrice.subtractingReportingOverflow(best.bidPrice)
+        if isTwoSided, !overflows, width > 0 {
+            let spread = Double(width) / Double(tickSize)
             spreadSum += spread
             spreads.add(UInt64(spread + 0.5))
             for index in 0..<FeedStatistics.depthLevels {
