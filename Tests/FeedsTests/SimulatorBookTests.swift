@@ -46,8 +46,7 @@ struct SimulatorBookTests {
         for case .book(let fields, let levels) in try Self.records.get() {
             defer { previous = levels }
             guard let before = previous else { continue }
-            // A trade's side is the aggressor's, so the resting side is the other one.
-            let isBid = (fields.side == Side.bid) != (fields.action == Action.trade)
+            let isBid = fields.side == Side.bid
             let untouched = Self.side(levels, isBid: !isBid)
             #expect(untouched == Self.side(before, isBid: !isBid))
             let problem = Self.difference(
@@ -71,7 +70,7 @@ struct SimulatorBookTests {
             expected[oldPlace].size += change
             expected[oldPlace].count = newPlace.map { new[$0].count } ?? 0
             let step = expected[oldPlace].count - old[oldPlace].count
-            let partial = fields.action == Action.trade && step == 0
+            let partial = fields.action == Action.fill && step == 0
             guard partial || step == (adds ? 1 : -1) else { return "count" }
             if expected[oldPlace].size == 0 { expected.remove(at: oldPlace) }
         } else {
@@ -111,9 +110,12 @@ struct SimulatorBookTests {
                 }
             case .book(var fields, let levels):
                 #expect(fields.flags == .last)
-                #expect((fields.action == Action.trade) == (pending != nil))
+                #expect((fields.action == Action.fill) == (pending != nil))
                 if let trade = pending {
+                    // The book names the resting side, the trade the aggressor's.
                     fields.flags = []
+                    fields.action = Action.trade
+                    fields.side = fields.side == Side.bid ? Side.ask : Side.bid
                     #expect(fields == trade)
                 }
                 pending = nil

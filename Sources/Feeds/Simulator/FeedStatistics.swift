@@ -12,6 +12,9 @@ public struct FeedStatistics {
     /// Ticks in one bucket of the bucketed order-flow imbalance, and of the look-ahead of the correlations.
     public static let bucketTicks = 50
 
+    /// A longer silence, one hour, is a night or an outage, not a time between ticks.
+    public static let nightNanoseconds: UInt64 = 3_600_000_000_000
+
     /// Which instrument's records are read; nil takes that of the first trade or MBP-10 record.
     public private(set) var instrumentID: UInt32?
     /// Ticks seen, snapshots not included.
@@ -102,8 +105,10 @@ public struct FeedStatistics {
         if let previousTime {
             // A capture clock that steps back counts as no time.
             let gap = time > previousTime ? time - previousTime : 0
-            gaps.add(Double(gap))
-            gapHistogram.add(gap)
+            if gap < FeedStatistics.nightNanoseconds {
+                gaps.add(Double(gap))
+                gapHistogram.add(gap)
+            }
         }
         previousTime = max(time, previousTime ?? 0)
         windows.add(previousTime ?? time)
@@ -153,8 +158,11 @@ public struct FeedStatistics {
         }
         if now > current {
             secondFlow.add(secondSum)
-            // Quiet seconds count as zero; a night does not: beyond an hour the series just goes on.
-            for _ in 0..<min(3_600, now - current - 1) { secondFlow.add(0) }
+            // Quiet seconds count as zero; over a night the series just goes on.
+            let quiet = now - current - 1
+            if quiet < FeedStatistics.nightNanoseconds / Timestamp.nanosecondsPerSecond {
+                for _ in 0..<quiet { secondFlow.add(0) }
+            }
             second = now
             secondSum = 0
         }

@@ -91,7 +91,7 @@ public struct MarketSimulator: ~Copyable {
                 instrument, publisherID: SimulatorOptions.publisherID, instrumentID: UInt32(index + 1),
                 venueTimestamp: SimulatorOptions.sessionStart,
                 captureTimestamp: SimulatorOptions.sessionStart,
-                instrumentClass: UInt8(ascii: "K"))
+                instrumentClass: 0)
         }
     }
 

@@ -4,7 +4,7 @@ import MarketData
 struct SimulatedMessage: Equatable {
     /// Nanoseconds since the Unix epoch.
     var timestamp: UInt64
-    /// Counts the events of the instrument, from 1; all messages of an event share it.
+    /// Counts the ticks of the instrument, from 1; a trade and the book after it share it.
     var sequence: UInt32
     /// In 1e-9.
     var price: Int64

@@ -19,7 +19,8 @@ struct SimulatedMarket {
     private var nextScale = 0
     /// What the parent order being worked wants: 1 to buy, -1 to sell, 0 for none.
     private var pressure = 0.0
-    private var sequence: UInt32 = 0
+    /// The number of the tick under way.
+    private var sequence: UInt32 = 1
     private var timestamp: UInt64 = 0
     private var factors = [Double](repeating: 1, count: SimulatorParameters.markCount)
     private var levels = [BookLevel](repeating: BookLevel(), count: OrderBook.depth)
@@ -41,7 +42,6 @@ struct SimulatedMarket {
     /// Makes the event that is due, at `timestamp`, and schedules the next one.
     mutating func step(at timestamp: UInt64, into event: inout SimulatedEvent) {
         self.timestamp = timestamp
-        sequence &+= 1
         updatePressure()
         updateFactors()
         let mark = clock.mark(scale: nextScale, factors: factors, &random)
@@ -212,7 +212,7 @@ extension SimulatedMarket {
         sides[side].fillFirst(fill.size)
         replenish(side)
         event.append(message(fill, side, Action.trade, 0, isLast: false))
-        publishBook(fill, side, Action.trade, 0, &event)
+        publishBook(fill, side, Action.fill, 0, &event)
     }
 
     /// Market orders that meet hidden orders inside the spread: trades that leave the displayed book as it
@@ -225,6 +225,7 @@ extension SimulatedMarket {
             let size = SimulatorParameters.hiddenSizes.draw(&random)
             let fill = SimulatedOrder(price: sides[side].best - min(step, spread - 1), size: size)
             event.append(message(fill, side, Action.trade, 0, isLast: true))
+            sequence &+= 1
         }
     }
 
@@ -261,6 +262,7 @@ extension SimulatedMarket {
         fillLevels(0)
         fillLevels(1)
         event.append(message(order, side, action, depth, isLast: true), levels: levels.span)
+        sequence &+= 1
     }
 
     private mutating func fillLevels(_ side: Int) {
