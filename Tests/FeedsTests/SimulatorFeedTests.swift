@@ -27,12 +27,14 @@ struct SimulatorFeedTests {
         var sha256: String
         var licence: String
         var seed: UInt64
-        var how_made: String
+        var howMade: String
     }
 
     static func metadata() throws -> Metadata {
         let data = try Data(contentsOf: folder.appendingPathComponent(stem + ".json"))
-        return try JSONDecoder().decode(Metadata.self, from: data)
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(Metadata.self, from: data)
     }
 
     @Test("The metadata file names the feed's SHA-256, size, and how it was made")
@@ -44,7 +46,7 @@ struct SimulatorFeedTests {
         #expect(sha256(bytes) == metadata.sha256)
         #expect(metadata.simulated && metadata.source.contains("simulated"))
         let command = "--seed \(metadata.seed) --events \(metadata.ticks) --out feeds/\(Self.stem).dbn.zst"
-        #expect(metadata.how_made.hasSuffix(command))
+        #expect(metadata.howMade.hasSuffix(command))
     }
 
     @Test("The feed holds the ticks, records, instrument and day that its metadata name")

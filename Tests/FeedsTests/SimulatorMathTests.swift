@@ -59,6 +59,9 @@ struct SimulatorMathTests {
     func clockHasItsRate() {
         let branching = SimulatorParameters.offspring.reduce(0, +)
         #expect(branching < 1)
+        // While a parent order is worked, the even scales are more fertile; that must not explode either.
+        let even = SimulatorParameters.offspring.dropFirst(SimulatorParameters.unevenScales).reduce(0, +)
+        #expect(branching + even * (SimulatorParameters.workedFertility - 1) < 1)
         var random = SimulatorRandom(seed: 4)
         var clock = HawkesClock()
         let factors = [Double](repeating: 1, count: SimulatorParameters.markCount)

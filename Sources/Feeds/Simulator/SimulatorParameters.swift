@@ -34,7 +34,7 @@ enum SimulatorParameters {
     /// the cap.
     static let fertilityScale = 0.5
     static let fertilityMax = 110.0
-    /// Scales whose excitation is so uneven; at the slower ones every event is equally fertile.
+    /// Scales whose excitation is so uneven; at the slower ones fertility is that of the tide, below.
     static let unevenScales = 1
 
     /// Shares of the kinds among events that come by themselves, in thousandths, `MarkKind` order, both sides
