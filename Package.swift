@@ -97,7 +97,7 @@ let package = Package(
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),
-        tests("FeedsTests", ["Feeds", "DBN", "MarketData"]),
+        tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto"]),
         tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
     ]
 )
