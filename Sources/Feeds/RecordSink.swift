@@ -1,10 +1,10 @@
 public import DBN
 public import MarketData
 
-/// Where a converter's records go, in order. `DBNSink` encodes them; a test gathers them in arrays.
+/// Where a converter's records go, in order. `DBNFileWriter` and `DBNEncoder` encode them; a test gathers them in arrays.
 ///
 /// Used on one thread. A sink that cannot take a record throws `FeedError.output`.
-public protocol RecordSink {
+public protocol RecordSink: ~Copyable {
     /// Tick and lot size of an instrument, before its first other record.
     mutating func definition(
         _ instrument: Instrument, publisherID: UInt16, instrumentID: UInt32, timestamp: UInt64
@@ -18,6 +18,11 @@ public protocol RecordSink {
 
     /// A change of the trading status.
     mutating func status(_ status: StatusFields) throws(FeedError)
+
+    /// A text of at most 302 ASCII characters about an instrument: a system record, which is not a tick.
+    mutating func remark(
+        _ text: String, publisherID: UInt16, instrumentID: UInt32, timestamp: UInt64
+    ) throws(FeedError)
 }
 
 /// A trading halt, or its end. Not a tick.

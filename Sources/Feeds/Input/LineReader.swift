@@ -8,7 +8,7 @@ import Darwin
 /// or at the end of the stream.
 ///
 /// Belongs to one thread at a time.
-struct LineReader: ~Copyable {
+final class LineReader {
     /// Longest line. A REST snapshot of 5,000 levels a side is some 400 KB.
     static let lineByteCountMax = 8 << 20
     private static let initialByteCount = 256 << 10
@@ -46,7 +46,7 @@ struct LineReader: ~Copyable {
     }
 
     /// Goes to the next line. False at the end of the stream.
-    mutating func next() throws(FeedError) -> Bool {
+    func next() throws(FeedError) -> Bool {
         var searched = begin
         while true {
             if searched < filled, let found = unsafe memchr(buffer + searched, 0x0A, filled - searched) {
@@ -69,14 +69,14 @@ struct LineReader: ~Copyable {
         }
     }
 
-    private mutating func take(from start: Int, to end: Int, next: Int) {
+    private func take(from start: Int, to end: Int, next: Int) {
         lineStart = start
         lineEnd = unsafe end > start && buffer[end - 1] == 0x0D ? end - 1 : end
         begin = next
         lineNumber += 1
     }
 
-    private mutating func makeRoom() throws(FeedError) {
+    private func makeRoom() throws(FeedError) {
         if begin > 0 {
             unsafe memmove(buffer, buffer + begin, filled - begin)
             filled -= begin
