@@ -43,7 +43,10 @@ let package = Package(
         .library(name: "MartletClient", targets: ["MarketData", "Wire", "ZeroMQ"]),
         .executable(name: "martlet", targets: ["martlet"]),
     ],
-    dependencies: [],
+    dependencies: [
+        // Reads and writes protobuf, the format of ONNX files.
+        .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+    ],
     targets: [
         // Debian's libraries. No `pkgConfig`: libzmq's file makes SwiftPM warn on every build.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
@@ -58,7 +61,11 @@ let package = Package(
         cold("ZeroMQ", ["CZeroMQ"]),
         cold("Wire", ["MarketData", "CCrypto"]),
         hot("Features", ["MarketData"]),
-        cold("ONNX"),
+        .target(
+            name: "ONNX",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protobuf/onnx_subset.proto"],
+            swiftSettings: settings),
         hot("Inference", ["ONNX", "CPlatform"]),
         hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
         cold("Feeds", ["MarketData", "DBN", "CZlib"]),
@@ -76,7 +83,12 @@ let package = Package(
         tests("WireTests", ["Wire", "MarketData"]),
         tests("FeaturesTests", ["Features", "MarketData"]),
         tests("ONNXTests", ["ONNX"]),
-        tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),
+        .testTarget(
+            name: "InferenceTests", dependencies: ["Inference", "ONNX", "CPlatform", "TestSupport"],
+            exclude: ["Golden"], swiftSettings: hotSettings),
+        .executableTarget(
+            name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
+            swiftSettings: hotSettings),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData"]),
         tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
     ]
