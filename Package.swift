@@ -51,6 +51,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         // The path type that swift-configuration takes.
         .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        // Reads and writes protobuf, the format of ONNX files.
+        .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
     ],
     targets: [
         // Debian's libraries. No `pkgConfig`: libzmq's file makes SwiftPM warn on every build.
@@ -66,7 +68,11 @@ let package = Package(
         cold("ZeroMQ", ["CZeroMQ"]),
         cold("Wire", ["MarketData", "CCrypto"]),
         hot("Features", ["MarketData"]),
-        cold("ONNX"),
+        .target(
+            name: "ONNX",
+            dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protobuf/onnx_subset.proto"],
+            swiftSettings: settings),
         hot("Inference", ["ONNX", "CPlatform"]),
         hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
         cold("Feeds", ["MarketData", "DBN", "CZlib"]),
@@ -96,7 +102,10 @@ let package = Package(
             path: "Tests/Benchmarks/FeatureBench", swiftSettings: hotSettings),
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
-        tests("InferenceTests", ["Inference", "ONNX", "CPlatform"]),
+        tests("InferenceTests", ["Inference", "ONNX", "CPlatform"], exclude: ["Golden"]),
+        .executableTarget(
+            name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
+            swiftSettings: hotSettings),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto"]),
         tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
     ]

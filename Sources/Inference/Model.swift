@@ -1,0 +1,140 @@
+import ONNX
+
+/// A model that is ready to run: read, checked, planned, its weights packed. Immutable and shared by all workers.
+///
+///     let model = try Model(onnx: bytes, availableFeatures: names, featureSetVersion: 1)
+///     var engine = InferenceEngine(model: model)      // one per worker
+///     var state = model.makeState()                   // one per instrument
+///     engine.step(features: vector, state: &state)
+///     let up = engine.outputs.probabilities[2]
+public struct Model: Sendable {
+    let storage: ModelStorage
+
+    /// What the file says of itself.
+    public var metadata: ModelMetadata { storage.metadata }
+
+    /// The layers in the order in which they run.
+    public var plan: [PlannedLayer] { storage.plan }
+
+    /// Names of the outputs of the model contract that the model has, `probabilities` among them, sorted.
+    public var outputNames: [String] { storage.list.outputs.keys.sorted() }
+
+    /// Floats that `InferenceEngine.step` reads: the length of the feature set.
+    public var featureCount: Int { storage.featureCount }
+
+    /// Bytes of packed weights.
+    public var packedByteCount: Int { storage.packedByteCount }
+
+    /// Floats of one instrument's recurrent state, padding included.
+    public var stateCount: Int { storage.list.stateCount }
+
+    /// The plan as text, one line per layer.
+    public var planDescription: String {
+        plan.map(\.description).joined(separator: "\n")
+    }
+
+    /// Reads, checks and plans a model. Takes milliseconds; never traps, whatever the bytes.
+    ///
+    /// - Parameters:
+    ///   - bytes: An ONNX file as `docs/MODEL.md` describes it.
+    ///   - availableFeatures: Names of the feature set's features, in the order of the vectors given to
+    ///     `InferenceEngine.step`.
+    ///   - featureSetVersion: Version of the feature set. A model for another version is refused.
+    ///   - kernels: Which kernels to pack for; other than `.predicted` is for tests and measurements.
+    public init(
+        onnx bytes: [UInt8], availableFeatures: [String], featureSetVersion: Int, kernels: KernelPolicy = .predicted
+    ) throws(ModelError) {
+        let graph: Graph
+        do {
+            graph = try Graph(onnx: bytes)
+        } catch {
+            throw .onnx(error)
+        }
+        let metadata = try ModelMetadata(graph.metadata)
+        guard metadata.featureSetVersion == featureSetVersion else {
+            throw .featureSetVersion(found: metadata.featureSetVersion, expected: featureSetVersion)
+        }
+        let indices = try Model.indices(of: metadata.featureNames, in: availableFeatures)
+        let list = try GraphCompiler.compile(
+            graph, featureIndices: indices, featureCount: availableFeatures.count,
+            horizonCount: metadata.horizons.count)
+        storage = ModelStorage(
+            metadata: metadata, list: list, featureCount: availableFeatures.count,
+            packer: Packer(list, policy: kernels))
+    }
+
+    private static func indices(of names: [String], in available: [String]) throws(ModelError) -> [Int] {
+        var places: [String: Int] = [:]
+        for (index, name) in available.enumerated() {
+            precondition(places.updateValue(index, forKey: name) == nil, "The names of a feature set are distinct.")
+        }
+        var indices: [Int] = []
+        for name in names {
+            guard let index = places[name] else { throw .unknownFeature(name: name) }
+            indices.append(index)
+        }
+        return indices
+    }
+
+    /// The state of one instrument before its first tick: zeros. Allocates.
+    public func makeState() -> ModelState {
+        ModelState(owner: storage)
+    }
+}
+
+/// What the copies of a `Model` share.
+///
+/// `@unchecked Sendable`: the memory behind the pointers is written in `init` and read only from then on, by any thread,
+/// until `deinit`.
+final class ModelStorage: @unchecked Sendable {
+    let metadata: ModelMetadata
+    let list: LayerList
+    let featureCount: Int
+    let plan: [PlannedLayer]
+    let packedByteCount: Int
+    /// Weights, biases and tables, each part on a cache line.
+    let packed: UnsafeRawPointer
+    let steps: UnsafePointer<Step>
+    let stepCount: Int
+    let updates: UnsafePointer<StateUpdate>
+    let updateCount: Int
+
+    init(metadata: ModelMetadata, list: LayerList, featureCount: Int, packer: Packer) {
+        self.metadata = metadata
+        self.list = list
+        self.featureCount = featureCount
+        plan = packer.plan
+        packedByteCount = packer.bytes.count
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(packer.bytes.count, 64), alignment: 64)
+        packer.bytes.withUnsafeBytes { memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count) }
+        packed = UnsafeRawPointer(memory)
+        steps = UnsafePointer(ModelStorage.allocated(packer.steps))
+        stepCount = packer.steps.count
+        let updates = list.stateUpdates.map { source, destination in
+            StateUpdate(source: source.offset, destination: destination.offset, count: source.count)
+        }
+        self.updates = UnsafePointer(ModelStorage.allocated(updates))
+        updateCount = updates.count
+    }
+
+    deinit {
+        packed.deallocate()
+        steps.deallocate()
+        updates.deallocate()
+    }
+
+    private static func allocated<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element> {
+        let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(values.count, 1))
+        for (index, value) in values.enumerated() {
+            (memory + index).initialize(to: value)
+        }
+        return memory
+    }
+}
+
+/// A copy from the arena to the state at the end of a step, in floats.
+struct StateUpdate: BitwiseCopyable {
+    var source: Int
+    var destination: Int
+    var count: Int
+}

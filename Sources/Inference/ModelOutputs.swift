@@ -1,0 +1,35 @@
+/// What a model said after the latest step: pointers into the engine's memory, which the next step overwrites.
+///
+/// `nil` stands for an output that the model does not have. H is the number of horizons.
+public struct ModelOutputs {
+    /// H times down, flat, up; each triple sums to 1.
+    public let probabilities: UnsafePointer<Float>
+    /// H expected returns, as fractions of the mid price.
+    public let expectedReturn: UnsafePointer<Float>?
+    /// H standard deviations of the return.
+    public let volatility: UnsafePointer<Float>?
+    /// H times the value at risk at 95 % and at 99 %, losses as positive fractions.
+    public let valueAtRisk: UnsafePointer<Float>?
+    /// H times the expected shortfall at 95 % and at 99 %, losses as positive fractions.
+    public let expectedShortfall: UnsafePointer<Float>?
+    /// Down, flat, up.
+    public let trend: UnsafePointer<Float>?
+    /// One target position, -1 to 1.
+    public let position: UnsafePointer<Float>?
+
+    init(list: LayerList, arena: UnsafePointer<Float>) {
+        func pointer(_ name: String) -> UnsafePointer<Float>? {
+            list.outputs[name].map { arena + $0.offset }
+        }
+        guard let probabilities = pointer(GraphCompiler.probabilitiesName) else {
+            preconditionFailure("The compiler refuses a graph without probabilities.")
+        }
+        self.probabilities = probabilities
+        expectedReturn = pointer("expected_return")
+        volatility = pointer("volatility")
+        valueAtRisk = pointer("value_at_risk")
+        expectedShortfall = pointer("expected_shortfall")
+        trend = pointer("trend")
+        position = pointer("position")
+    }
+}
