@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 
 // One run of the ring: two pinned threads, fixed items, every word written and read. `compare.py` alternates it with the
-// peers in RingPeers, and says what is printed. Usage: ring-bench single|batch ITEM_BYTES ITEM_COUNT RING_BYTES.
+// peers in RingPeers, and says what is printed. Usage: ring-bench single|batch|packed ITEM_BYTES ITEM_COUNT RING_BYTES.
 
 /// Records per batch, as in the peers: large enough to share one index store, small against the ring.
 let batchLimit = 64
@@ -101,33 +101,82 @@ func consumeInBatches(_ consumer: inout Consumer, itemBytes: Int, itemCount: Int
     return checksum
 }
 
+/// One record for `batchLimit` items, as a feed's packet travels.
+@inline(__always)
+func producePacked(_ producer: inout Producer, itemBytes: Int, itemCount: Int) {
+    var number = 0
+    while number < itemCount {
+        let end = min(number &+ batchLimit, itemCount)
+        let byteCount = (end &- number) &* itemBytes
+        guard let memory = producer.tryClaim(byteCount: byteCount) else {
+            martlet_cpu_pause()
+            continue
+        }
+        var item = memory
+        while number < end {
+            fill(item, number: number, itemBytes: itemBytes)
+            item += itemBytes
+            number &+= 1
+        }
+        producer.commit(byteCount: byteCount)
+    }
+}
+
+@inline(__always)
+func consumePacked(_ consumer: inout Consumer, itemBytes: Int, itemCount: Int) -> Int {
+    var checksum = 0
+    var count = 0
+    while count < itemCount {
+        guard let record = consumer.peek() else {
+            martlet_cpu_pause()
+            continue
+        }
+        var offset = 0
+        while offset < record.count {
+            let item = UnsafeRawBufferPointer(rebasing: record[offset..<(offset &+ itemBytes)])
+            checksum &+= sum(item, itemBytes: itemBytes)
+            offset &+= itemBytes
+            count &+= 1
+        }
+        consumer.advance()
+        consumer.release()
+    }
+    return checksum
+}
+
 /// What one run is; sizes become constants where it is used, as the peers' template parameters are.
 struct Run: Sendable {
-    let inBatches: Bool
+    let mode: String
     let itemBytes: Int
     let itemCount: Int
 
     func produce(_ producer: consuming Producer) {
         var producer = producer
-        switch (inBatches, itemBytes) {
-        case (false, 8): produceSingly(&producer, itemBytes: 8, itemCount: itemCount)
-        case (false, 80): produceSingly(&producer, itemBytes: 80, itemCount: itemCount)
-        case (false, _): produceSingly(&producer, itemBytes: 368, itemCount: itemCount)
-        case (true, 8): produceInBatches(&producer, itemBytes: 8, itemCount: itemCount)
-        case (true, 80): produceInBatches(&producer, itemBytes: 80, itemCount: itemCount)
-        case (true, _): produceInBatches(&producer, itemBytes: 368, itemCount: itemCount)
+        switch (mode, itemBytes) {
+        case ("single", 8): produceSingly(&producer, itemBytes: 8, itemCount: itemCount)
+        case ("single", 80): produceSingly(&producer, itemBytes: 80, itemCount: itemCount)
+        case ("single", _): produceSingly(&producer, itemBytes: 368, itemCount: itemCount)
+        case ("batch", 8): produceInBatches(&producer, itemBytes: 8, itemCount: itemCount)
+        case ("batch", 80): produceInBatches(&producer, itemBytes: 80, itemCount: itemCount)
+        case ("batch", _): produceInBatches(&producer, itemBytes: 368, itemCount: itemCount)
+        case (_, 8): producePacked(&producer, itemBytes: 8, itemCount: itemCount)
+        case (_, 80): producePacked(&producer, itemBytes: 80, itemCount: itemCount)
+        default: producePacked(&producer, itemBytes: 368, itemCount: itemCount)
         }
     }
 
     func consume(_ consumer: consuming Consumer) -> Int {
         var consumer = consumer
-        return switch (inBatches, itemBytes) {
-        case (false, 8): consumeSingly(&consumer, itemBytes: 8, itemCount: itemCount)
-        case (false, 80): consumeSingly(&consumer, itemBytes: 80, itemCount: itemCount)
-        case (false, _): consumeSingly(&consumer, itemBytes: 368, itemCount: itemCount)
-        case (true, 8): consumeInBatches(&consumer, itemBytes: 8, itemCount: itemCount)
-        case (true, 80): consumeInBatches(&consumer, itemBytes: 80, itemCount: itemCount)
-        case (true, _): consumeInBatches(&consumer, itemBytes: 368, itemCount: itemCount)
+        return switch (mode, itemBytes) {
+        case ("single", 8): consumeSingly(&consumer, itemBytes: 8, itemCount: itemCount)
+        case ("single", 80): consumeSingly(&consumer, itemBytes: 80, itemCount: itemCount)
+        case ("single", _): consumeSingly(&consumer, itemBytes: 368, itemCount: itemCount)
+        case ("batch", 8): consumeInBatches(&consumer, itemBytes: 8, itemCount: itemCount)
+        case ("batch", 80): consumeInBatches(&consumer, itemBytes: 80, itemCount: itemCount)
+        case ("batch", _): consumeInBatches(&consumer, itemBytes: 368, itemCount: itemCount)
+        case (_, 8): consumePacked(&consumer, itemBytes: 8, itemCount: itemCount)
+        case (_, 80): consumePacked(&consumer, itemBytes: 80, itemCount: itemCount)
+        default: consumePacked(&consumer, itemBytes: 368, itemCount: itemCount)
         }
     }
 }
@@ -148,13 +197,13 @@ func involuntarySwitches() -> Int {
 
 func main() -> Int32 {
     let arguments = CommandLine.arguments
-    guard arguments.count == 5, ["single", "batch"].contains(arguments[1]), let itemBytes = Int(arguments[2]),
+    guard arguments.count == 5, ["single", "batch", "packed"].contains(arguments[1]), let itemBytes = Int(arguments[2]),
         [8, 80, 368].contains(itemBytes), let itemCount = Int(arguments[3]), let ringBytes = Int(arguments[4])
     else {
-        print("usage: ring-bench single|batch 8|80|368 ITEM_COUNT RING_BYTES")
+        print("usage: ring-bench single|batch|packed 8|80|368 ITEM_COUNT RING_BYTES")
         return 2
     }
-    let run = Run(inBatches: arguments[1] == "batch", itemBytes: itemBytes, itemCount: itemCount)
+    let run = Run(mode: arguments[1], itemBytes: itemBytes, itemCount: itemCount)
     let pair = RingBuffer.make(byteCount: ringBytes)
     let consumerEnd = Handover(pair.consumer)
     let outcome = Outcome()
