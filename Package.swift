@@ -92,9 +92,12 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         // Replaces malloc in the program that links it: tests and benchmarks only.
         .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
+        .executableTarget(
+            name: "ring-bench", dependencies: ["RingBuffer", "CPlatform", "TestSupport"],
+            path: "Tests/Benchmarks/RingBench", swiftSettings: hotSettings),
         tests("MarketDataTests", ["MarketData"]),
         tests("DBNTests", ["DBN", "MarketData"]),
-        tests("RingBufferTests", ["RingBuffer", "CPlatform"]),
+        tests("RingBufferTests", ["RingBuffer", "CPlatform", "CMallocCounter"]),
         tests("ZeroMQTests", ["ZeroMQ", "CZeroMQ", "CMallocCounter"]),
         tests("WireTests", ["Wire", "MarketData"], exclude: ["Golden"]),
         .executableTarget(
