@@ -11,7 +11,7 @@ struct TickEnvelope: BitwiseCopyable {
         static let end: UInt64 = 3
     }
 
-    static let byteCount = 80
+    static let byteCount = 88
 
     var kind: UInt64
     /// Index of the instrument in the registry.
@@ -28,6 +28,8 @@ struct TickEnvelope: BitwiseCopyable {
     var dropped: MissingRange
     /// The input began a new session at this packet.
     var isNewSession: UInt64
+    /// Records that the ring had taken before this one: what comes out of a slot beside the ring waits for them.
+    var ringCount: UInt64
 
     init(kind: UInt64) {
         self.kind = kind
@@ -39,6 +41,7 @@ struct TickEnvelope: BitwiseCopyable {
         lost = .none
         dropped = .none
         isNewSession = 0
+        ringCount = 0
     }
 }
 
@@ -61,10 +64,34 @@ struct SignalEnvelope: BitwiseCopyable {
         static let end: UInt32 = 2
     }
 
-    static let byteCount = 16
+    static let byteCount = 40
 
     var kind: UInt32
     var instrument: UInt32
     /// As in the tick envelope: what the latency is measured from. 0 for records that measure nothing.
     var receivedAt: UInt64
+    /// Session and sequence of the tick's last input record; 0 for a gap alone.
+    var session: UInt64
+    var inputSequence: UInt64
+    /// As in the tick envelope.
+    var ringCount: UInt64
+
+    init(kind: UInt32) {
+        self.kind = kind
+        instrument = 0
+        receivedAt = 0
+        session = 0
+        inputSequence = 0
+        ringCount = 0
+    }
+
+    /// For the signals of the tick that the record with this sequence has completed.
+    init(_ envelope: TickEnvelope, _ sequence: UInt64) {
+        kind = Kind.records
+        instrument = envelope.instrument
+        receivedAt = envelope.receivedAt
+        session = envelope.session
+        inputSequence = sequence
+        ringCount = 0
+    }
 }

@@ -10,7 +10,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     public let counters = CounterBlock()
 
     public internal(set) var source: Source
-    var outputs: HandleArray<Producer>
+    var outputs: HandleArray<RingOutput>
     let registry: InstrumentRegistry
     let incidents: IncidentLog
     let control: PipelineControl
@@ -40,7 +40,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     }
 
     init(
-        source: consuming Source, outputs: consuming HandleArray<Producer>, registry: InstrumentRegistry,
+        source: consuming Source, outputs: consuming HandleArray<RingOutput>, registry: InstrumentRegistry,
         incidents: IncidentLog, control: PipelineControl, options: PipelineOptions
     ) {
         self.source = source
@@ -101,7 +101,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         let allEnded = stopsAtEndOfSessions && hasSeenSession && openSessions == 0
         guard source.isExhausted || control.isStopRequested || allEnded else { return }
         while endedOutputs < outputs.count {
-            guard let target = outputs[endedOutputs].tryClaim(byteCount: TickEnvelope.byteCount) else { return }
+            guard outputs[endedOutputs].isDrainedBeside else { return }
+            guard let target = outputs[endedOutputs].ring.tryClaim(byteCount: TickEnvelope.byteCount) else { return }
             unsafe target.storeBytes(of: TickEnvelope(kind: TickEnvelope.Kind.end), as: TickEnvelope.self)
             outputs[endedOutputs].commit(byteCount: TickEnvelope.byteCount)
             endedOutputs += 1
@@ -114,13 +115,22 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         let index = Int(delivery.envelope.instrument)
         let worker = index % outputs.count
         let byteCount = TickEnvelope.byteCount + delivery.payload.count
-        guard byteCount <= RingBuffer.recordByteCountMax(capacity: outputs[worker].capacity) else {
+        guard byteCount <= RingBuffer.recordByteCountMax(capacity: outputs[worker].ring.capacity) else {
             drop(delivery, index, "is larger than half the ring: give a larger --ring-bytes")
             return true
         }
-        guard let target = outputs[worker].tryClaim(byteCount: byteCount) else {
-            guard policy != .block, delivery.envelope.kind == TickEnvelope.Kind.records else { return false }
-            drop(delivery, index, nil)
+        let isTicks = delivery.envelope.kind == TickEnvelope.Kind.records
+        if policy == .conflate, isTicks, outputs[worker].isFreshBeside(index) {
+            unsafe conflate(delivery, index, worker)
+            return true
+        }
+        guard let target = unsafe outputs[worker].ring.tryClaim(byteCount: byteCount) else {
+            guard policy != .block, isTicks else { return false }
+            if policy == .conflate {
+                unsafe conflate(delivery, index, worker)
+            } else {
+                drop(delivery, index, nil)
+            }
             return true
         }
         var envelope = delivery.envelope
@@ -132,6 +142,32 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         ).copyMemory(from: delivery.payload)
         outputs[worker].commit(byteCount: byteCount)
         return true
+    }
+
+    /// Keeps the newest level record of a packet beside the full ring. Trades and order-by-order records cannot be
+    /// conflated: their instrument is named, and its packets are dropped instead.
+    private mutating func conflate(_ delivery: Delivery, _ index: Int, _ worker: Int) {
+        guard let newest = unsafe LevelRecords.newest(in: delivery.payload) else {
+            if !streams[index].hasReportedConflation {
+                streams[index].hasReportedConflation = true
+                let entry = registry[index]
+                incidents.report(
+                    "\(entry.dataset) \(entry.symbol): the policy 'conflate' is for level data alone; its packets are "
+                        + "dropped when the ring is full")
+            }
+            drop(delivery, index, nil)
+            return
+        }
+        var envelope = delivery.envelope
+        envelope.recordCount = 1
+        envelope.sequence &+= UInt64(newest.index)
+        // What this replaces is told by the worker, which knows the last sequence it saw.
+        envelope.lost = .none
+        envelope.dropped = .none
+        counters.add(.recordsConflatedOnInput, newest.index)
+        if unsafe outputs[worker].publishBeside(index, envelope, newest.bytes) {
+            counters.add(.recordsConflatedOnInput, 1)
+        }
     }
 
     /// Counts records that found no room, and remembers them for the gap record before the next that does.
@@ -165,7 +201,7 @@ struct InputStream: ~Copyable {
     var isSessionOpen = false
     var hasReportedUndefined = false
     var hasReportedPublisher = false
-    var hasReportedMalformed = false
+    var hasReportedConflation = false
     /// Records dropped since the last packet that found room.
     var dropped = MissingRange.none
 

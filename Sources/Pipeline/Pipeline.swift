@@ -1,5 +1,7 @@
 public import Inference
+internal import MarketData
 internal import RingBuffer
+internal import Wire
 #if canImport(Glibc)
 internal import Glibc
 #endif
@@ -27,23 +29,26 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
         self.options = options
         incidents = IncidentLog()
         registry = InstrumentRegistry(capacity: options.instrumentsMax)
-        var producers = HandleArray<Producer>(capacity: options.workers)
-        var consumers = HandleArray<Consumer>(capacity: options.workers)
+        var toWorkers = HandleArray<RingOutput>(capacity: options.workers)
+        var fromWorkers = HandleArray<RingInput>(capacity: options.workers)
+        let signalBytes = SignalEnvelope.byteCount + model.metadata.horizons.count * SignalRecord.byteCount
         workers = HandleArray(capacity: options.workers)
         for index in 0..<options.workers {
-            let ticks = RingBuffer.make(byteCount: options.ringBytes)
-            let signals = RingBuffer.make(byteCount: options.ringBytes)
-            producers.append(ticks.producer)
-            consumers.append(signals.consumer)
+            let ticks = RingEnds(
+                options, slotBytes: options.inputPolicy == .conflate
+                    ? TickEnvelope.byteCount + Record.byteCountMax : 0)
+            let signals = RingEnds(options, slotBytes: options.signalPolicy == .conflate ? signalBytes : 0)
+            toWorkers.append(ticks.output)
+            fromWorkers.append(signals.input)
             workers.append(
                 Worker(
-                    index: index, input: ticks.consumer, output: signals.producer, model: model, registry: registry,
+                    index: index, input: ticks.input, output: signals.output, model: model, registry: registry,
                     incidents: incidents, options: options))
         }
         ingest = Ingest(
-            source: source, outputs: producers, registry: registry, incidents: incidents, control: control,
+            source: source, outputs: toWorkers, registry: registry, incidents: incidents, control: control,
             options: options)
-        publisher = Publisher(sink: sink, inputs: consumers, registry: registry, options: options)
+        publisher = Publisher(sink: sink, inputs: fromWorkers, registry: registry, options: options)
     }
 
     /// A pipeline of agents that have run before.

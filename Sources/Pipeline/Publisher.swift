@@ -13,7 +13,9 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
 
     /// To be touched only while the pipeline does not run.
     public var sink: Sink
-    var inputs: HandleArray<Consumer>
+    var inputs: HandleArray<RingInput>
+    /// For each ring a value from beside it that waits for the ring's records before it.
+    var beside: [ConflatedValue?]
     let registry: InstrumentRegistry
     let modelName: String
     let clock: Clock
@@ -45,10 +47,11 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     private static var ticksPerStep: Int { 256 }
 
     init(
-        sink: consuming Sink, inputs: consuming HandleArray<Consumer>, registry: InstrumentRegistry,
+        sink: consuming Sink, inputs: consuming HandleArray<RingInput>, registry: InstrumentRegistry,
         options: PipelineOptions
     ) {
         self.sink = sink
+        beside = Array(repeating: nil, count: inputs.count)
         self.inputs = inputs
         self.registry = registry
         modelName = options.modelName
@@ -75,7 +78,7 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         for ring in 0..<inputs.count {
             let taken = drain(ring)
             ticks += taken
-            if taken > 0 { inputs[ring].release() }
+            if taken > 0 { inputs[ring].ring.release() }
             if unsafe unsent != nil { return ticks }
         }
         guard flush() else { return ticks }
@@ -91,7 +94,13 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     /// Takes ticks from one ring until it is empty, the limit is reached, or the sink is full.
     private mutating func drain(_ ring: Int) -> Int {
         var ticks = 0
-        while ticks < Self.ticksPerStep, let message = unsafe inputs[ring].peek() {
+        while ticks < Self.ticksPerStep {
+            if inputs[ring].hasSlots, let isTaken = takeBeside(ring) {
+                guard isTaken else { break }
+                ticks += 1
+                continue
+            }
+            guard let message = unsafe inputs[ring].ring.peek() else { break }
             let envelope = unsafe message.load(as: SignalEnvelope.self)
             if envelope.kind == SignalEnvelope.Kind.end {
                 endedInputs += 1
@@ -103,6 +112,42 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
             ticks += 1
         }
         return ticks
+    }
+
+    /// Handles the value beside a ring, if it is its turn. nil if the ring's next record comes first or nothing is there,
+    /// false if the sink is full.
+    private mutating func takeBeside(_ ring: Int) -> Bool? {
+        if beside[ring] == nil {
+            guard unsafe inputs[ring].ring.peek() == nil else { return nil }
+            beside[ring] = inputs[ring].takeBeside()
+        }
+        guard let value = beside[ring] else { return nil }
+        var envelope = unsafe value.bytes.load(as: SignalEnvelope.self)
+        guard envelope.ringCount <= inputs[ring].count else { return nil }
+        let records = unsafe UnsafeRawBufferPointer(rebasing: value.bytes[SignalEnvelope.byteCount...])
+        guard unsafe tellReplaced(&envelope, records, value.overwrittenCount), unsafe add(envelope, records) else {
+            return false
+        }
+        beside[ring] = nil
+        return true
+    }
+
+    /// The gap record of the ticks whose signals a newer value has replaced. False if the sink is full.
+    private mutating func tellReplaced(
+        _ envelope: inout SignalEnvelope, _ records: UnsafeRawBufferPointer, _ replaced: Int
+    ) -> Bool {
+        let instrument = Int(envelope.instrument)
+        let last = streams[instrument].lastInputSequence
+        guard replaced > 0, last > 0, envelope.inputSequence > last + 1 else { return true }
+        let gap = GapRecord(
+            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session, firstMissing: last + 1,
+            count: GapRecord.count(envelope.inputSequence - last - 1), reason: .conflated)
+        var gapEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
+        gapEnvelope.instrument = envelope.instrument
+        let isAdded = withUnsafeBytes(of: gap) { unsafe add(gapEnvelope, $0) }
+        // Told once: a value that is offered again after the sink was full finds nothing missing.
+        if isAdded { streams[instrument].lastInputSequence = envelope.inputSequence - 1 }
+        return isAdded
     }
 
     /// Adds one tick's records to the open packet, sending that first if they do not belong or fit into it.
@@ -121,6 +166,7 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
             precondition(fits, "One tick's signals fit into an empty message.")
         }
         countRecords(records, count)
+        if envelope.inputSequence > 0 { streams[instrument].lastInputSequence = envelope.inputSequence }
         if envelope.receivedAt != 0 {
             unsafe receiveTimes[receiveTimesCount] = envelope.receivedAt
             receiveTimesCount += 1
@@ -193,6 +239,8 @@ struct OutputStream: ~Copyable {
     var topic: [UInt8] = []
     /// Number of the next record, from 1.
     var nextSequence: UInt64 = 1
+    /// Input sequence of the last tick whose signals were taken.
+    var lastInputSequence: UInt64 = 0
 
     init() {}
 }

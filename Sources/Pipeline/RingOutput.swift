@@ -33,20 +33,19 @@ public struct RingOutput: ~Copyable {
     ) -> Bool {
         var envelope = envelope
         envelope.ringCount = count
-        return publishBeside(instrument, byteCount: TickEnvelope.byteCount + record.count) { target in
-            unsafe target.storeBytes(of: envelope, as: TickEnvelope.self)
-            unsafe UnsafeMutableRawBufferPointer(start: target + TickEnvelope.byteCount, count: record.count)
-                .copyMemory(from: record)
-        }
+        guard let target = unsafe slot(instrument) else { return false }
+        unsafe target.storeBytes(of: envelope, as: TickEnvelope.self)
+        unsafe UnsafeMutableRawBufferPointer(start: target + TickEnvelope.byteCount, count: record.count)
+            .copyMemory(from: record)
+        return publishSlot(instrument, byteCount: TickEnvelope.byteCount + record.count)
     }
 
-    /// As above, with the value written by `body`.
-    mutating func publishBeside(
-        _ instrument: Int, byteCount: Int, _ body: (UnsafeMutableRawPointer) -> Void
-    ) -> Bool {
-        guard slots != nil, let target = slots?.buffer(key: instrument) else { return false }
-        unsafe body(target)
-        return slots?.publish(key: instrument, byteCount: byteCount) ?? false
+    /// Where the instrument's next value is to be written; nil without slots.
+    mutating func slot(_ instrument: Int) -> UnsafeMutableRawPointer? { unsafe slots?.buffer(key: instrument) }
+
+    /// Makes what was written to `slot` the instrument's newest value. Returns whether it replaced one.
+    mutating func publishSlot(_ instrument: Int, byteCount: Int) -> Bool {
+        slots?.publish(key: instrument, byteCount: byteCount) ?? false
     }
 }
 
@@ -69,9 +68,13 @@ public struct RingInput: ~Copyable {
         count &+= 1
     }
 
-    /// Takes up to `limit` values from beside the ring.
-    mutating func drainBeside(limit: Int, _ body: (ConflatedValue) -> Void) {
-        _ = slots?.drain(limit: limit) { _, value in body(value) }
+    /// The newest value of some instrument from beside the ring, valid until the next call; nil if there is none.
+    ///
+    /// It is to be used when `count` has reached the value's ring count, and not before.
+    mutating func takeBeside() -> ConflatedValue? {
+        var taken: ConflatedValue?
+        _ = slots?.drain(limit: 1) { _, value in taken = value }
+        return taken
     }
 }
 
@@ -99,5 +102,23 @@ enum LevelRecords {
             index += 1
         }
         return unsafe newest
+    }
+}
+
+/// A new ring's two ends, with slots beside it if `slotBytes` is not 0.
+struct RingEnds: ~Copyable {
+    var output: RingOutput
+    var input: RingInput
+
+    init(_ options: PipelineOptions, slotBytes: Int) {
+        let ring = RingBuffer.make(byteCount: options.ringBytes)
+        guard slotBytes > 0 else {
+            output = RingOutput(ring: ring.producer, slots: nil)
+            input = RingInput(ring: ring.consumer, slots: nil)
+            return
+        }
+        let slots = ConflationSlots.make(keyCount: options.instrumentsMax, byteCount: slotBytes)
+        output = RingOutput(ring: ring.producer, slots: slots.writer)
+        input = RingInput(ring: ring.consumer, slots: slots.reader)
     }
 }

@@ -9,12 +9,12 @@ extension Worker {
     /// Handles one message of the tick ring.
     ///
     /// - Returns: false if the signal ring is full; the message is then to be given again, and goes on where it stopped.
-    mutating func process(_ message: UnsafeRawBufferPointer) -> Bool {
+    mutating func process(_ message: UnsafeRawBufferPointer, isFromBeside: Bool) -> Bool {
         guard let base = message.baseAddress, message.count >= TickEnvelope.byteCount else { return true }
         let envelope = unsafe base.load(as: TickEnvelope.self)
         let payload = unsafe UnsafeRawBufferPointer(rebasing: message[TickEnvelope.byteCount...])
         switch envelope.kind {
-        case TickEnvelope.Kind.records: return processRecords(envelope, payload)
+        case TickEnvelope.Kind.records: return unsafe processRecords(envelope, payload, isFromBeside)
         case TickEnvelope.Kind.definition:
             define(envelope, payload)
             return true
@@ -32,16 +32,20 @@ extension Worker {
 
     /// Tells the publisher that nothing follows.
     private mutating func end() -> Bool {
-        guard let target = output.tryClaim(byteCount: SignalEnvelope.byteCount) else { return false }
-        unsafe target.storeBytes(
-            of: SignalEnvelope(kind: SignalEnvelope.Kind.end, instrument: 0, receivedAt: 0), as: SignalEnvelope.self)
+        guard output.isDrainedBeside else { return false }
+        guard let target = output.ring.tryClaim(byteCount: SignalEnvelope.byteCount) else { return false }
+        unsafe target.storeBytes(of: SignalEnvelope(kind: SignalEnvelope.Kind.end), as: SignalEnvelope.self)
         output.commit(byteCount: SignalEnvelope.byteCount)
         isFinished = true
         return true
     }
 
-    private mutating func processRecords(_ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer) -> Bool {
-        guard let state = unsafe instruments[Int(envelope.instrument)] else { return true }
+    private mutating func processRecords(
+        _ received: TickEnvelope, _ payload: UnsafeRawBufferPointer, _ isFromBeside: Bool
+    ) -> Bool {
+        guard let state = unsafe instruments[Int(received.instrument)] else { return true }
+        var envelope = received
+        if isFromBeside { unsafe envelope.lost = state.pointee.skipped(before: envelope.sequence) }
         if !resume.hasBegun {
             guard begin(envelope, state) else { return false }
             resume.hasBegun = true
@@ -53,6 +57,7 @@ extension Worker {
             resume.recordIndex += 1
         }
         resume = Resume()
+        unsafe state.pointee.nextSequence = envelope.sequence &+ UInt64(envelope.recordCount)
         return true
     }
 
@@ -79,7 +84,8 @@ extension Worker {
     ) -> Bool {
         var target: UnsafeMutableRawPointer?
         if unsafe state.pointee.features.rule.completesTick(record) {
-            unsafe target = claim(state)
+            let isBeside = policy == .conflate && output.isFreshBeside(Int(envelope.instrument))
+            unsafe target = isBeside ? nil : claim(state)
             if unsafe target == nil, policy == .block { return false }
         }
         let start = cycles()
@@ -98,7 +104,7 @@ extension Worker {
     /// Room for the gap that is still to be told, and the signals of one tick.
     private mutating func claim(_ state: UnsafeMutablePointer<InstrumentState>) -> UnsafeMutableRawPointer? {
         let gap = unsafe state.pointee.unwritten.count > 0 ? GapRecord.byteCount : 0
-        return output.tryClaim(
+        return output.ring.tryClaim(
             byteCount: SignalEnvelope.byteCount + gap + horizons.count * SignalRecord.byteCount)
     }
 
@@ -117,7 +123,7 @@ extension Worker {
         if let target = unsafe target {
             unsafe write(record, envelope, sequence, state, target, isFreshlyReset)
         } else {
-            unsafe drop(sequence, state)
+            unsafe overload(record, envelope, sequence, state, isFreshlyReset)
         }
         if unsafe state.pointee.ticksSinceGap < Int.max { unsafe state.pointee.ticksSinceGap += 1 }
         if measuresStages {
@@ -138,10 +144,7 @@ extension Worker {
         _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
         _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool
     ) {
-        unsafe target.storeBytes(
-            of: SignalEnvelope(
-                kind: SignalEnvelope.Kind.records, instrument: envelope.instrument, receivedAt: envelope.receivedAt),
-            as: SignalEnvelope.self)
+        unsafe target.storeBytes(of: SignalEnvelope(envelope, sequence), as: SignalEnvelope.self)
         var cursor = unsafe target + SignalEnvelope.byteCount
         if unsafe state.pointee.unwritten.count > 0 {
             unsafe cursor.storeBytes(
@@ -149,15 +152,41 @@ extension Worker {
             unsafe cursor += GapRecord.byteCount
             unsafe state.pointee.unwritten = .none
         }
-        var signal = unsafe commonFields(record, sequence, state, isFreshlyReset)
+        unsafe writeSignals(commonFields(record, sequence, state, isFreshlyReset), to: cursor)
+        unsafe cursor += horizons.count * SignalRecord.byteCount
+        output.commit(byteCount: unsafe cursor - target)
+    }
+
+    /// Writes one record for each horizon.
+    private func writeSignals(_ common: SignalRecord, to target: UnsafeMutableRawPointer) {
+        var signal = common
         let outputs = engine.outputs
         for horizon in 0..<horizons.count {
             unsafe fill(&signal, horizon, outputs)
-            unsafe cursor.storeBytes(of: signal, as: SignalRecord.self)
-            unsafe cursor += SignalRecord.byteCount
+            unsafe target.storeBytes(of: signal, toByteOffset: horizon * SignalRecord.byteCount, as: SignalRecord.self)
         }
-        output.commit(byteCount: unsafe cursor - target)
         counters.add(.signalsComputed, horizons.count)
+    }
+
+    /// The signal ring is full: drops the tick's signals, or makes them the instrument's newest beside the ring.
+    private mutating func overload(
+        _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
+        _ state: UnsafeMutablePointer<InstrumentState>, _ isFreshlyReset: Bool
+    ) {
+        guard policy == .conflate else {
+            unsafe drop(sequence, state)
+            return
+        }
+        let common = unsafe commonFields(record, sequence, state, isFreshlyReset)
+        var signalEnvelope = SignalEnvelope(envelope, sequence)
+        signalEnvelope.ringCount = output.count
+        let byteCount = SignalEnvelope.byteCount + horizons.count * SignalRecord.byteCount
+        guard let target = unsafe output.slot(Int(envelope.instrument)) else { return }
+        unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
+        unsafe writeSignals(common, to: target + SignalEnvelope.byteCount)
+        if output.publishSlot(Int(envelope.instrument), byteCount: byteCount) {
+            counters.add(.signalsConflatedOnOutput, horizons.count)
+        }
     }
 
     private func gapRecord(_ range: MissingRange, session: UInt64, _ record: borrowing Record) -> GapRecord {
@@ -249,15 +278,15 @@ extension Worker {
         guard range.count > 0 else { return true }
         unsafe state.pointee.ticksSinceGap = 0
         let byteCount = SignalEnvelope.byteCount + GapRecord.byteCount
-        guard let target = unsafe output.tryClaim(byteCount: byteCount) else {
+        guard let target = unsafe output.ring.tryClaim(byteCount: byteCount) else {
             if policy == .block { return false }
             // The run of unwritten ticks that this gap falls into is told as soon as there is room.
             unsafe drop(range.first, state)
             return true
         }
-        unsafe target.storeBytes(
-            of: SignalEnvelope(kind: SignalEnvelope.Kind.records, instrument: envelope.instrument, receivedAt: 0),
-            as: SignalEnvelope.self)
+        var signalEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
+        signalEnvelope.instrument = envelope.instrument
+        unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
         let gap = GapRecord(
             publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session,
             firstMissing: range.first, count: range.count,

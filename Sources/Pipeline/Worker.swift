@@ -15,8 +15,10 @@ public struct Worker: ~Copyable, Agent {
     public let counters: CounterBlock
     public internal(set) var stages = StageTimes()
 
-    var input: Consumer
-    var output: Producer
+    var input: RingInput
+    var output: RingOutput
+    /// A value from beside the tick ring that waits for the ring's records before it.
+    var beside: UnsafeRawBufferPointer?
     let policy: OverloadPolicy
     let registry: InstrumentRegistry
     let incidents: IncidentLog
@@ -37,7 +39,7 @@ public struct Worker: ~Copyable, Agent {
     private static let packetsPerStep = 64
 
     init(
-        index: Int, input: consuming Consumer, output: consuming Producer, model: Model,
+        index: Int, input: consuming RingInput, output: consuming RingOutput, model: Model,
         registry: InstrumentRegistry, incidents: IncidentLog, options: PipelineOptions
     ) {
         name = "worker-\(index)"
@@ -64,16 +66,34 @@ public struct Worker: ~Copyable, Agent {
 
     public mutating func step(now: UInt64) -> Int {
         var packets = 0
-        while packets < Worker.packetsPerStep, let message = input.peek() {
-            guard process(message) else {
+        while packets < Worker.packetsPerStep {
+            guard let isDone = stepOnce() else { break }
+            guard isDone else {
                 counters.add(.workerBlocked, 1)
                 break
             }
-            input.advance()
             packets += 1
         }
-        if packets > 0 { input.release() }
+        if packets > 0 { input.ring.release() }
         return packets
+    }
+
+    /// Handles the next message: from the ring, or when that is empty from beside it. nil if there is none, false if the
+    /// signal ring is full.
+    private mutating func stepOnce() -> Bool? {
+        if let value = unsafe beside, unsafe value.load(as: TickEnvelope.self).ringCount <= input.count {
+            guard unsafe process(value, isFromBeside: true) else { return false }
+            unsafe beside = nil
+            return true
+        }
+        if let message = unsafe input.ring.peek() {
+            guard unsafe process(message, isFromBeside: false) else { return false }
+            input.advance()
+            return true
+        }
+        guard input.hasSlots, unsafe beside == nil, let value = input.takeBeside() else { return nil }
+        unsafe beside = value.bytes
+        return true
     }
 }
 
