@@ -22,10 +22,10 @@ public struct RingOutput: ~Copyable {
     }
 
     /// A value of the instrument lies beside the ring, not yet taken.
-    func isFreshBeside(_ instrument: Int) -> Bool { slots?.isFresh(key: instrument) ?? false }
+    mutating func isFreshBeside(_ instrument: Int) -> Bool { slots?.isFresh(key: instrument) ?? false }
 
     /// No value lies beside the ring.
-    var isDrainedBeside: Bool { slots?.isDrained ?? true }
+    var isDrainedBeside: Bool { mutating get { slots?.isDrained ?? true } }
 
     /// Makes envelope and record the newest value of the instrument. Returns whether it replaced one.
     mutating func publishBeside(
@@ -53,15 +53,15 @@ public struct RingOutput: ~Copyable {
 public struct RingInput: ~Copyable {
     var ring: Consumer
     private var slots: ConflationReader?
+    let hasSlots: Bool
     /// Records taken from the ring.
     private(set) var count: UInt64 = 0
 
     init(ring: consuming Consumer, slots: consuming ConflationReader?) {
         self.ring = ring
+        hasSlots = slots != nil
         self.slots = slots
     }
-
-    var hasSlots: Bool { slots != nil }
 
     mutating func advance() {
         ring.advance()

@@ -24,7 +24,7 @@ struct Martlet: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
-            //COLD
+            ConvertCommand.self, InspectCommand.self, SimulateCommand.self,
         ])
 
     static func main() async {
