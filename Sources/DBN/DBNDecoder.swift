@@ -8,7 +8,8 @@ public import MarketData
 ///
 /// Versions 1, 2 and 3; plain or zstd with any number of frames; with metadata or as a fragment without: all recognised
 /// by itself. Records come out byte for byte as they are in the input, so a version 1 definition stays one: the typed
-/// views read every version. The same bytes give the same records however they are cut.
+/// views read every version. The same bytes give the same records however they are cut; only of a damaged zstd frame does
+/// the cut decide how many records come out before the error.
 ///
 /// Memory is bounded: see `Limits`. Compressed input is decompressed through a buffer of fixed size, so a small input that
 /// stands for a huge one costs time but not memory. No record allocates. A decoder belongs to one thread at a time.
