@@ -56,6 +56,7 @@ public struct DBNDecoder: ~Copyable {
         case metadata(byteCount: Int)
         case records
         case end
+        case failed
     }
 
     /// libzstd advises 128 KiB of output room; twice that and a record also lets plain files be read in large pieces.
@@ -74,6 +75,7 @@ public struct DBNDecoder: ~Copyable {
     private var failure: DBNError?
     private var isFinished = false
     private var extraByteCount = 0
+    private var lengths = RecordLengthTable(extra: 0)
     /// Bytes of the current record, which is still at the front of `decoded`; 0 when there is none.
     private var currentByteCount = 0
     private var fragmentVersion: UInt8?
@@ -137,10 +139,11 @@ public struct DBNDecoder: ~Copyable {
     /// Moves to the next item. After an error each further call throws the same error.
     public mutating func next() throws(DBNError) -> Step {
         dropCurrent()
-        // The common case, kept short: a whole record waits.
+        // The common case, kept short: a whole record of a known type and its usual length waits.
         if case .records = phase, decoded.count >= Record.headerByteCount {
-            let byteCount = Int(decoded.byte(0)) &* 4
-            if byteCount <= decoded.count, failure == nil, accepts(byteCount) {
+            let length = decoded.byte(0)
+            let byteCount = Int(length) &* 4
+            if length == lengths[decoded.byte(1)], length != 0, byteCount <= decoded.count {
                 currentByteCount = byteCount
                 recordNumber &+= 1
                 return .record
@@ -184,6 +187,7 @@ extension DBNDecoder {
     private mutating func setSendTimestamps(_ value: Bool) {
         hasSendTimestamps = value
         extraByteCount = value ? RecordLayout.sendTimestampByteCount : 0
+        lengths = RecordLengthTable(extra: extraByteCount)
     }
 
     @inline(__always)
@@ -193,14 +197,12 @@ extension DBNDecoder {
     }
 
     /// Whether the record at the front may have `byteCount` bytes.
-    @inline(__always)
     private func accepts(_ byteCount: Int) -> Bool {
         RecordLayout.accepts(RecordType(rawValue: decoded.byte(1)), byteCount: byteCount, extra: extraByteCount)
             && !isHeader
     }
 
     /// A metadata header where a record should be would be taken for a record of an unknown type.
-    @inline(__always)
     private var isHeader: Bool {
         decoded.byte(0) == UInt8(ascii: "D") && decoded.byte(1) == UInt8(ascii: "B")
             && decoded.byte(2) == UInt8(ascii: "N")
@@ -221,10 +223,12 @@ extension DBNDecoder {
                     return .metadata
                 case .records: return try readRecord()
                 case .end: return .end
+                case .failed: preconditionFailure("A failure is thrown again.")
                 }
             }
         } catch {
             failure = error
+            phase = .failed
             throw error
         }
     }

@@ -60,6 +60,26 @@ enum RecordLayout {
     }
 }
 
+/// The length byte that records of each type have in version 3: one load per record instead of a walk through the types.
+struct RecordLengthTable: ~Copyable {
+    private let lengths: UnsafeMutablePointer<UInt8>
+
+    /// `extra` bytes stand behind each record's own fields.
+    init(extra: Int) {
+        lengths = .allocate(capacity: 256)
+        for type in 0..<256 {
+            let byteCount = RecordLayout.currentByteCount(RecordType(rawValue: UInt8(type)))
+            unsafe lengths[type] = byteCount == 0 ? 0 : UInt8((byteCount + extra) / 4)
+        }
+    }
+
+    deinit { unsafe lengths.deallocate() }
+
+    /// 0 for a type that DBN does not have. In bounds: there are 256 entries.
+    @inline(__always)
+    subscript(type: UInt8) -> UInt8 { unsafe lengths[Int(type)] }
+}
+
 extension Record {
     /// Bytes of the longest record: a version 3 definition with a send timestamp.
     public static var knownByteCountMax: Int { 528 }
