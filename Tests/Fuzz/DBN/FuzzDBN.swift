@@ -1,8 +1,8 @@
 import DBN
 import MarketData
 
-/// libFuzzer's entry: whatever the bytes are, the decoder must neither trap nor read outside them nor hold much memory, must
-/// say the same of them however they are cut, and what it accepts must survive encoding.
+/// libFuzzer's entry: whatever the bytes are, the decoder must neither trap nor read outside them nor hold
+/// much memory, must say the same of them however they are cut, and what it accepts must survive encoding.
 ///
 /// The first byte chooses how the rest is cut.
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -13,15 +13,17 @@ public func fuzzDBN(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = bytes.extracting(1..<count)
     let whole = Outcome(input, step: .max)
     let cut = Outcome(input, step: step)
-    // libzstd may find damage before it hands out what it decompressed in the same call, so the cut decides how much of a
-    // damaged frame is seen. Everything else must be the same.
+    // libzstd may find damage before it hands out what it decompressed in the same call, so the cut decides
+    // how much of a damaged frame is seen. Everything else must be the same.
     if whole.isDamagedFrame || cut.isDamagedFrame { return 0 }
     guard whole == cut else { fatalError("The cut changes the result: \(whole) \(cut)") }
     return 0
 }
 
 extension RawSpan {
-    fileprivate func unsafeByte(_ index: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self) }
+    fileprivate func unsafeByte(_ index: Int) -> UInt8 {
+        unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self)
+    }
 }
 
 /// What the decoder said, condensed.
@@ -83,7 +85,9 @@ private struct Outcome: Equatable {
         let bytes = encoder.takeOutput()
         var decoder = DBNDecoder()
         try decoder.feed(bytes.span.bytes)
-        guard try decoder.next() == .metadata, var again = decoder.metadata else { fatalError("Metadata are written.") }
+        guard try decoder.next() == .metadata, var again = decoder.metadata else {
+            fatalError("Metadata are written.")
+        }
         again.version = metadata.version
         guard again == metadata else { fatalError("\(again) \(metadata)") }
     }
@@ -128,7 +132,9 @@ private func read(_ record: Record) -> UInt64 {
     if let view = CMBP1View(record) { sum &+= UInt64(view.askPublisherID) }
     if let view = OHLCVView(record) { sum &+= view.volume }
     if let view = StatusView(record) { sum &+= UInt64(view.isShortSellRestricted) }
-    if let view = StatisticsView(record) { sum &+= UInt64(view.statisticFlags) &+ UInt64(bitPattern: view.quantity) }
+    if let view = StatisticsView(record) {
+        sum &+= UInt64(view.statisticFlags) &+ UInt64(bitPattern: view.quantity)
+    }
     if let view = SystemView(record) { sum &+= UInt64(view.message.utf8.count) &+ UInt64(view.code) }
     if let view = ErrorView(record) { sum &+= UInt64(view.message.utf8.count) &+ UInt64(view.isLast) }
     if let view = SymbolMappingView(record) { sum &+= UInt64(view.symbolOut.utf8.count) &+ view.end }
