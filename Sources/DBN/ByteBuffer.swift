@@ -110,7 +110,8 @@ struct ByteBuffer: ~Copyable {
     /// Writes `value` little-endian at `index` of the waiting bytes.
     @inline(__always)
     mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at index: Int) {
-        precondition(index >= 0 && index &+ MemoryLayout<T>.size <= count, "Values are stored inside the data.")
+        precondition(
+            index >= 0 && index &+ MemoryLayout<T>.size <= count, "Values are stored inside the data.")
         unsafe (base + start + index).storeBytes(of: value.littleEndian, as: T.self)
     }
 }

@@ -1,6 +1,7 @@
 import MarketData
 
-/// Dates as DBN's metadata write them: the decimal digits YYYYMMDD in a 32-bit integer. 20240229 is a leap day.
+/// Dates as DBN's metadata write them: the decimal digits YYYYMMDD in a 32-bit integer. 20240229 is a leap
+/// day.
 public enum CalendarDate {
     /// Whether `date` is a day of the Gregorian calendar in the years 1 to 9999.
     public static func isValid(_ date: UInt32) -> Bool {
@@ -13,7 +14,8 @@ public enum CalendarDate {
 
     /// The UTC day of `timestamp`, nanoseconds since the epoch.
     public static func utc(_ timestamp: UInt64) -> UInt32 {
-        // Civil date of a day number: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", for days after 1970.
+        // Civil date of a day number: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", for days
+        // after 1970.
         let days = timestamp / Timestamp.nanosecondsPerDay + 719_468
         let era = days / 146_097
         let dayOfEra = days % 146_097

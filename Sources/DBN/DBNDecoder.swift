@@ -6,12 +6,14 @@ public import MarketData
 ///     try decoder.feed(bytes)
 ///     while try decoder.next() == .record { use(decoder.record) }
 ///
-/// Versions 1, 2 and 3; plain or zstd with any number of frames; with metadata or as a fragment without: all recognised
-/// by itself. Records come out byte for byte as they are in the input, so a version 1 definition stays one: the typed
-/// views read every version. The same bytes give the same records however they are cut.
+/// Versions 1, 2 and 3; plain or zstd with any number of frames; with metadata or as a fragment without: all
+/// recognised by itself. Records come out byte for byte as they are in the input, so a version 1 definition
+/// stays one: the typed views read every version. The same bytes give the same records however they are cut;
+/// only of a damaged zstd frame does the cut decide how many records come out before the error.
 ///
-/// Memory is bounded: see `Limits`. Compressed input is decompressed through a buffer of fixed size, so a small input that
-/// stands for a huge one costs time but not memory. No record allocates. A decoder belongs to one thread at a time.
+/// Memory is bounded: see `Limits`. Compressed input is decompressed through a buffer of fixed size, so a
+/// small input that stands for a huge one costs time but not memory. No record allocates. A decoder belongs
+/// to one thread at a time.
 public struct DBNDecoder: ~Copyable {
     /// What the input is.
     public enum Format: Equatable, Sendable {
@@ -19,17 +21,18 @@ public struct DBNDecoder: ~Copyable {
         case automatic
         /// Metadata and then records.
         case file
-        /// Records only. `version` says which version they are, nil if unknown: sizes tell versions apart where layouts
-        /// differ.
+        /// Records only. `version` says which version they are, nil if unknown: sizes tell versions apart
+        /// where layouts differ.
         case fragment(version: UInt8? = nil, hasSendTimestamps: Bool = false)
     }
 
     /// What hostile input may cost.
     public struct Limits: Equatable, Sendable {
-        /// Longest metadata. A request for every US option has some 1.5 million symbols, one stock a handful: 128 MiB hold 0.6 million with one
-        /// mapping each.
+        /// Longest metadata. A request for every US option has some 1.5 million symbols, one stock a handful:
+        /// 128 MiB hold 0.6 million with one mapping each.
         public var metadataByteCountMax = 128 << 20
-        /// Largest zstd window, as a power of two, and so libzstd's memory. 27 is zstd's own bound for untold windows.
+        /// Largest zstd window, as a power of two, and so libzstd's memory. 27 is zstd's own bound for untold
+        /// windows.
         public var windowLogMax = 27
         /// Most bytes that may be fed and not yet be consumed, beside the metadata.
         public var inputByteCountMax = 64 << 20
@@ -55,9 +58,11 @@ public struct DBNDecoder: ~Copyable {
         case metadata(byteCount: Int)
         case records
         case end
+        case failed
     }
 
-    /// libzstd advises 128 KiB of output room; twice that and a record also lets plain files be read in large pieces.
+    /// libzstd advises 128 KiB of output room; twice that and a record also lets plain files be read in large
+    /// pieces.
     private static let bufferByteCount = 256 << 10
 
     /// The metadata, once `next` has returned `.metadata`; nil for a fragment.
@@ -73,6 +78,7 @@ public struct DBNDecoder: ~Copyable {
     private var failure: DBNError?
     private var isFinished = false
     private var extraByteCount = 0
+    private var lengths = RecordLengthTable(extra: 0)
     /// Bytes of the current record, which is still at the front of `decoded`; 0 when there is none.
     private var currentByteCount = 0
     private var fragmentVersion: UInt8?
@@ -107,9 +113,12 @@ public struct DBNDecoder: ~Copyable {
         }
     }
 
-    /// When Databento's gateway sent the current record, nanoseconds since the epoch; nil where records do not say.
+    /// When Databento's gateway sent the current record, nanoseconds since the epoch; nil where records do
+    /// not say.
     public var sendTimestamp: UInt64? {
-        guard hasSendTimestamps, currentByteCount >= Record.headerByteCount + extraByteCount else { return nil }
+        guard hasSendTimestamps, currentByteCount >= Record.headerByteCount + extraByteCount else {
+            return nil
+        }
         let bytes = record.bytes
         return UInt64(
             littleEndian: unsafe bytes.unsafeLoadUnaligned(
@@ -119,7 +128,8 @@ public struct DBNDecoder: ~Copyable {
     /// Where the current or next item begins, in bytes from the start of the decompressed input.
     public var byteOffset: UInt64 { decoded.offset }
 
-    /// Takes a copy of `bytes`, of any length from 0. Throws `.inputTooLarge` when more would wait than `Limits` allow.
+    /// Takes a copy of `bytes`, of any length from 0. Throws `.inputTooLarge` when more would wait than
+    /// `Limits` allow.
     public mutating func feed(_ bytes: RawSpan) throws(DBNError) {
         try checkRoom(bytes.byteCount)
         dropCurrent()
@@ -136,10 +146,11 @@ public struct DBNDecoder: ~Copyable {
     /// Moves to the next item. After an error each further call throws the same error.
     public mutating func next() throws(DBNError) -> Step {
         dropCurrent()
-        // The common case, kept short: a whole record waits.
+        // The common case, kept short: a whole record of a known type and its usual length waits.
         if case .records = phase, decoded.count >= Record.headerByteCount {
-            let byteCount = Int(decoded.byte(0)) &* 4
-            if byteCount <= decoded.count, failure == nil, accepts(byteCount) {
+            let length = decoded.byte(0)
+            let byteCount = Int(length) &* 4
+            if length == lengths[decoded.byte(1)], length != 0, byteCount <= decoded.count {
                 currentByteCount = byteCount
                 recordNumber &+= 1
                 return .record
@@ -183,6 +194,7 @@ extension DBNDecoder {
     private mutating func setSendTimestamps(_ value: Bool) {
         hasSendTimestamps = value
         extraByteCount = value ? RecordLayout.sendTimestampByteCount : 0
+        lengths = RecordLengthTable(extra: extraByteCount)
     }
 
     @inline(__always)
@@ -192,14 +204,13 @@ extension DBNDecoder {
     }
 
     /// Whether the record at the front may have `byteCount` bytes.
-    @inline(__always)
     private func accepts(_ byteCount: Int) -> Bool {
-        RecordLayout.accepts(RecordType(rawValue: decoded.byte(1)), byteCount: byteCount, extra: extraByteCount)
+        RecordLayout.accepts(
+            RecordType(rawValue: decoded.byte(1)), byteCount: byteCount, extra: extraByteCount)
             && !isHeader
     }
 
     /// A metadata header where a record should be would be taken for a record of an unknown type.
-    @inline(__always)
     private var isHeader: Bool {
         decoded.byte(0) == UInt8(ascii: "D") && decoded.byte(1) == UInt8(ascii: "B")
             && decoded.byte(2) == UInt8(ascii: "N")
@@ -220,10 +231,12 @@ extension DBNDecoder {
                     return .metadata
                 case .records: return try readRecord()
                 case .end: return .end
+                case .failed: preconditionFailure("A failure is thrown again.")
                 }
             }
         } catch {
             failure = error
+            phase = .failed
             throw error
         }
     }
@@ -272,7 +285,8 @@ extension DBNDecoder {
         guard RecordLayout.currentByteCount(type) > 0 else { throw notDBN() }
         if RecordLayout.accepts(type, byteCount: byteCount, extra: 0) {
             setSendTimestamps(false)
-        } else if RecordLayout.accepts(type, byteCount: byteCount, extra: RecordLayout.sendTimestampByteCount) {
+        } else if RecordLayout.accepts(type, byteCount: byteCount, extra: RecordLayout.sendTimestampByteCount)
+        {
             setSendTimestamps(true)
         } else {
             throw notDBN()
@@ -289,7 +303,9 @@ extension DBNDecoder {
 
     private mutating func readPrelude() throws(DBNError) {
         let version = decoded.byte(3)
-        guard version >= 1, version <= DBNMetadata.currentVersion else { throw error(.unsupportedVersion(version)) }
+        guard version >= 1, version <= DBNMetadata.currentVersion else {
+            throw error(.unsupportedVersion(version))
+        }
         var length: UInt32 = 0
         for index in 0..<4 { length |= UInt32(decoded.byte(4 + index)) << UInt32(8 * index) }
         let minimum = MetadataLayout.byteCountMin
@@ -333,8 +349,8 @@ extension DBNDecoder {
         return error(.recordLength(type: type.rawValue, found: byteCount, expected: expected))
     }
 
-    /// Gets `byteCount` bytes to the front if the input holds them. False: more input is needed, or, only with `mayEnd`,
-    /// the input has ended in a proper place. Throws if it ended elsewhere.
+    /// Gets `byteCount` bytes to the front if the input holds them. False: more input is needed, or, only
+    /// with `mayEnd`, the input has ended in a proper place. Throws if it ended elsewhere.
     private mutating func fill(_ byteCount: Int, mayEnd: Bool = false) throws(DBNError) -> Bool {
         while decoded.count < byteCount {
             guard try decompress(toward: byteCount) else {
@@ -353,8 +369,8 @@ extension DBNDecoder {
         throw error(.truncated(found: decoded.count, expected: byteCount))
     }
 
-    /// One step of decompression, with room for `byteCount` bytes at most. The room grows with what arrives and not with
-    /// what was announced. Returns whether there was progress.
+    /// One step of decompression, with room for `byteCount` bytes at most. The room grows with what arrives
+    /// and not with what was announced. Returns whether there was progress.
     private mutating func decompress(toward byteCount: Int) throws(DBNError) -> Bool {
         guard isCompressed else { return false }
         if decoded.freeCount < DBNDecoder.bufferByteCount / 2 { decoded.compact() }
@@ -362,7 +378,8 @@ extension DBNDecoder {
         do {
             return try decompressor.step(from: &compressed, into: &decoded)
         } catch {
-            throw DBNError(error.reason, byteOffset: error.byteOffset, recordNumber: self.error(.empty).recordNumber)
+            throw DBNError(
+                error.reason, byteOffset: error.byteOffset, recordNumber: self.error(.empty).recordNumber)
         }
     }
 }

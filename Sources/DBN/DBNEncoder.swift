@@ -2,9 +2,9 @@ public import MarketData
 
 /// Writes a DBN version 3 stream, byte for byte as Databento's encoder does, without doing any I/O.
 ///
-/// Output gathers inside until the caller takes it; `outputByteCount` says how much there is. Compressed output is one zstd
-/// frame with a checksum, and the same records give the same bytes however the output is taken. An encoder belongs to one
-/// thread at a time.
+/// Output gathers inside until the caller takes it; `outputByteCount` says how much there is. Compressed
+/// output is one zstd frame with a checksum, and the same records give the same bytes however the output is
+/// taken. An encoder belongs to one thread at a time.
 public struct DBNEncoder: ~Copyable {
     /// How the output is compressed.
     public enum Compression: Equatable, Sendable {
@@ -29,8 +29,8 @@ public struct DBNEncoder: ~Copyable {
     private var compressor = ZstdCompressor()
     private let isCompressed: Bool
 
-    /// Begins a stream with `metadata`, whose version is ignored. Throws if its texts or dates cannot be written or the
-    /// compression level does not exist.
+    /// Begins a stream with `metadata`, whose version is ignored. Throws if its texts or dates cannot be
+    /// written or the compression level does not exist.
     public init(metadata: DBNMetadata, compression: Compression) throws(DBNError) {
         self.init(unopened: compression, hasSendTimestamps: metadata.hasSendTimestamps)
         try open(metadata: metadata, compression: compression)
@@ -49,15 +49,17 @@ public struct DBNEncoder: ~Copyable {
         if case .zstd(let level) = compression { try compressor.open(level: level) }
     }
 
-    /// Writes a whole record of version 1, 2 or 3; what differs in version 3 is converted as Databento converts it.
+    /// Writes a whole record of version 1, 2 or 3; what differs in version 3 is converted as Databento
+    /// converts it.
     ///
-    /// The record has its send timestamp behind it exactly if the metadata say so. Types that are not DBN's, Martlet's
-    /// signals among them, are refused, since Databento's tools would refuse the file.
+    /// The record has its send timestamp behind it exactly if the metadata say so. Types that are not DBN's,
+    /// Martlet's signals among them, are refused, since Databento's tools would refuse the file.
     public mutating func encode(_ record: RawSpan) throws(DBNError) {
         precondition(!isFinished, "Nothing is encoded after finish().")
         guard let view = Record(at: record), view.bytes.byteCount == record.byteCount else {
             let length = record.byteCount > 0 ? Int(record.unsafeLoadFirst) * 4 : 0
-            throw error(.recordLength(type: 0, found: record.byteCount, expected: length >= 16 ? [length] : []))
+            throw error(
+                .recordLength(type: 0, found: record.byteCount, expected: length >= 16 ? [length] : []))
         }
         let type = view.type
         let current = RecordLayout.currentByteCount(type)
@@ -80,8 +82,8 @@ public struct DBNEncoder: ~Copyable {
         try finishRecord()
     }
 
-    /// Writes an MBP-10 record (368 bytes); missing levels get no price and size 0. Only for streams without send
-    /// timestamps.
+    /// Writes an MBP-10 record (368 bytes); missing levels get no price and size 0. Only for streams without
+    /// send timestamps.
     public mutating func encodeBook(_ fields: MarketFields, levels: Span<BookLevel>) throws(DBNError) {
         guard levels.count <= OrderBook.depth else { throw error(.tooManyLevels(found: levels.count)) }
         appendMarketFields(fields, type: .mbp10, byteCount: Record.mbp10ByteCount)
@@ -94,14 +96,15 @@ public struct DBNEncoder: ~Copyable {
     }
 
     /// Writes a version 3 definition (520 bytes): the tick size in `min_price_increment`, the lot size in
-    /// `unit_of_measure_qty`, the symbol in `raw_symbol`; all other fields are undefined. `instrumentClass` is an ASCII
-    /// letter of DBN's, 0 for none. Only for streams without send timestamps.
+    /// `unit_of_measure_qty`, the symbol in `raw_symbol`; all other fields are undefined. `instrumentClass`
+    /// is an ASCII letter of DBN's, 0 for none. Only for streams without send timestamps.
     public mutating func encodeDefinition(
         _ instrument: Instrument, publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64,
         captureTimestamp: UInt64, instrumentClass: UInt8 = 0
     ) throws(DBNError) {
         try FixedText.check(
-            instrument.symbol, byteCount: MetadataLayout.symbolByteCount, at: byteCount, record: recordCount + 1)
+            instrument.symbol, byteCount: MetadataLayout.symbolByteCount, at: byteCount,
+            record: recordCount + 1)
         let start = appendHeader(
             type: .definition, byteCount: RecordLayout.definitionByteCount3, publisherID: publisherID,
             instrumentID: instrumentID, venueTimestamp: venueTimestamp)
@@ -186,7 +189,8 @@ extension DBNEncoder {
 
     private mutating func appendMarketFields(_ fields: MarketFields, type: RecordType, byteCount: Int) {
         let start = appendHeader(
-            type: type, byteCount: byteCount, publisherID: fields.publisherID, instrumentID: fields.instrumentID,
+            type: type, byteCount: byteCount, publisherID: fields.publisherID,
+            instrumentID: fields.instrumentID,
             venueTimestamp: fields.venueTimestamp)
         plain.store(fields.price, at: start + 16)
         plain.store(fields.size, at: start + 24)

@@ -4,8 +4,8 @@
 public struct DBNError: Error, Equatable, Sendable {
     /// What was found, and what was expected instead.
     public var reason: Reason
-    /// Where: bytes from the start of the decompressed input (decoder) or of the uncompressed output (encoder) to the
-    /// item at fault. For `.zstd` the bytes of compressed input read so far.
+    /// Where: bytes from the start of the decompressed input (decoder) or of the uncompressed output
+    /// (encoder) to the item at fault. For `.zstd` the bytes of compressed input read so far.
     public var byteOffset: UInt64
     /// Number of the record at fault, counted from 1; 0 before the first record.
     public var recordNumber: UInt64
@@ -43,7 +43,8 @@ public struct DBNError: Error, Equatable, Sendable {
         case invalidText(field: MetadataField)
         /// Not a calendar date written YYYYMMDD.
         case invalidDate(UInt32)
-        /// The record's length byte does not fit its type. `expected` is empty where any length from 16 bytes would do.
+        /// The record's length byte does not fit its type. `expected` is empty where any length from 16 bytes
+        /// would do.
         case recordLength(type: UInt8, found: Int, expected: [Int])
         /// A second metadata header among the records: files were joined. Decode them one by one.
         case secondHeader
@@ -130,7 +131,8 @@ extension DBNError.Reason: CustomStringConvertible {
             "metadata of \(found) bytes; expected \(minimum) to \(maximum)"
         case .metadataOverrun(let field, let needed, let available):
             "the metadata's \(field.rawValue) need \(needed) bytes, \(available) are left"
-        case .symbolLength(let found, let minimum): "symbol fields of \(found) bytes; expected at least \(minimum)"
+        case .symbolLength(let found, let minimum):
+            "symbol fields of \(found) bytes; expected at least \(minimum)"
         case .schemaDefinition(let length): "a schema definition of \(length) bytes; no version has one"
         case .unknownSchema(let schema): "unknown schema \(schema)"
         case .invalidText(let field): "the metadata's \(field.rawValue) are not UTF-8"

@@ -7,7 +7,8 @@ public import MarketData
 ///
 /// Errors name the file. A reader belongs to one thread at a time.
 public struct DBNFileReader: ~Copyable {
-    /// Bytes asked of the system at a time: large enough that the call does not count, small enough for the L2 cache.
+    /// Bytes asked of the system at a time: large enough that the call does not count, small enough for the
+    /// L2 cache.
     private static let readByteCount = 128 << 10
 
     public let path: String

@@ -3,8 +3,9 @@ public import MarketData
 
 /// Writes a DBN file that appears whole or not at all: a temporary file beside it takes its name in `finish`.
 ///
-/// A thin shell around `DBNEncoder`. Without `finish`, or after an error, the temporary file is removed and an older file of
-/// that name stays as it was. A symbolic link is replaced, not followed. A writer belongs to one thread at a time.
+/// A thin shell around `DBNEncoder`. Without `finish`, or after an error, the temporary file is removed and
+/// an older file of that name stays as it was. A symbolic link is replaced, not followed. A writer belongs to
+/// one thread at a time.
 public struct DBNFileWriter: ~Copyable {
     /// Output gathers up to here before it is written.
     private static let writeByteCount = 256 << 10
@@ -71,7 +72,8 @@ public struct DBNFileWriter: ~Copyable {
     ) throws(DBNError) {
         do throws(DBNError) {
             try encoder.encodeDefinition(
-                instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp,
+                instrument, publisherID: publisherID, instrumentID: instrumentID,
+                venueTimestamp: venueTimestamp,
                 captureTimestamp: captureTimestamp, instrumentClass: instrumentClass)
             try writeOutput(from: DBNFileWriter.writeByteCount)
         } catch {

@@ -3,10 +3,11 @@ import MarketData
 extension DBNMetadata {
     /// Reads the metadata that follow the prelude; `bytes` is what the prelude's length announced.
     ///
-    /// Memory is bounded by a small multiple of `bytes`: every count is compared with the bytes left before anything is
-    /// allocated, and each string stands for at least `MetadataLayout.symbolByteCount1` bytes.
+    /// Memory is bounded by a small multiple of `bytes`: every count is compared with the bytes left before
+    /// anything is allocated, and each string stands for at least `MetadataLayout.symbolByteCount1` bytes.
     init(version: UInt8, bytes: RawSpan) throws(DBNError) {
-        precondition(bytes.byteCount >= MetadataLayout.byteCountMin, "The length is checked before the body is read.")
+        precondition(
+            bytes.byteCount >= MetadataLayout.byteCountMin, "The length is checked before the body is read.")
         var reader = MetadataReader(bytes)
         let dataset = try reader.text(MetadataLayout.datasetByteCount, field: .dataset)
         let rawSchema = reader.integer(UInt16.self)
@@ -34,21 +35,25 @@ extension DBNMetadata {
         }
         reader.skip(version == 1 ? MetadataLayout.reservedByteCount1 : MetadataLayout.reservedByteCount)
         let definitionLength = reader.integer(UInt32.self)
-        guard definitionLength == 0 else { throw reader.error(.schemaDefinition(length: definitionLength), back: 4) }
+        guard definitionLength == 0 else {
+            throw reader.error(.schemaDefinition(length: definitionLength), back: 4)
+        }
         let symbols = try reader.texts(field: .symbols)
         let partial = try reader.texts(field: .partial)
         let notFound = try reader.texts(field: .notFound)
         let mappings = try reader.mappings()
         self.init(
             version: version, dataset: dataset, schema: schema, start: start,
-            end: end == MetadataLayout.undefinedTimestamp || end == 0 ? nil : end, limit: limit == 0 ? nil : limit,
+            end: end == MetadataLayout.undefinedTimestamp || end == 0 ? nil : end,
+            limit: limit == 0 ? nil : limit,
             symbolTypeIn: symbolTypeIn == SymbolType.null ? nil : symbolTypeIn, symbolTypeOut: symbolTypeOut,
             hasSendTimestamps: hasSendTimestamps, symbols: symbols, partial: partial, notFound: notFound,
             mappings: mappings)
     }
 }
 
-/// A cursor over the metadata. Fixed fields are read unchecked by throwing code, since the caller checked the length.
+/// A cursor over the metadata. Fixed fields are read unchecked by throwing code, since the caller checked the
+/// length.
 private struct MetadataReader: ~Escapable {
     private let bytes: RawSpan
     private var position = 0
@@ -92,7 +97,9 @@ private struct MetadataReader: ~Escapable {
         while length > 0, unsafe span.unsafeLoad(fromUncheckedByteOffset: length - 1, as: UInt8.self) == 0 {
             length -= 1
         }
-        let text = span.extracting(first: length).withUnsafeBytes { unsafe String(validating: $0, as: UTF8.self) }
+        let text = span.extracting(first: length).withUnsafeBytes {
+            unsafe String(validating: $0, as: UTF8.self)
+        }
         guard let text else { throw error(.invalidText(field: field)) }
         position += byteCount
         return text

@@ -1,12 +1,14 @@
 import MarketData
 
 extension DBNMetadata {
-    /// Writes version 3 metadata, byte for byte as Databento's encoder does, padded so that records begin 8-byte aligned.
+    /// Writes version 3 metadata, byte for byte as Databento's encoder does, padded so that records begin
+    /// 8-byte aligned.
     func encode(into buffer: inout ByteBuffer) throws(DBNError) {
         let length = encodedByteCount
         guard length <= Int(UInt32.max) - 8 else {
             throw DBNError(
-                .metadataLength(found: .max, minimum: MetadataLayout.byteCountMin, maximum: Int(UInt32.max) - 8))
+                .metadataLength(
+                    found: .max, minimum: MetadataLayout.byteCountMin, maximum: Int(UInt32.max) - 8))
         }
         var writer = MetadataWriter(byteCount: MetadataLayout.preludeByteCount + length)
         writer.bytes.append(contentsOf: [UInt8(ascii: "D"), UInt8(ascii: "B"), UInt8(ascii: "N")])

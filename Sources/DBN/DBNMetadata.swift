@@ -32,7 +32,8 @@ public struct DBNMetadata: Equatable, Sendable {
     public init(
         version: UInt8 = DBNMetadata.currentVersion, dataset: String, schema: Schema? = nil, start: UInt64,
         end: UInt64? = nil, limit: UInt64? = nil, symbolTypeIn: UInt8? = SymbolType.rawSymbol,
-        symbolTypeOut: UInt8 = SymbolType.instrumentID, hasSendTimestamps: Bool = false, symbols: [String] = [],
+        symbolTypeOut: UInt8 = SymbolType.instrumentID, hasSendTimestamps: Bool = false,
+        symbols: [String] = [],
         partial: [String] = [], notFound: [String] = [], mappings: [SymbolMapping] = []
     ) {
         self.version = version

@@ -1,6 +1,7 @@
 import MarketData
 
-/// Where the fields of instrument definitions stand, and what they hold when undefined. Version 3 if nothing else is said.
+/// Where the fields of instrument definitions stand, and what they hold when undefined. Version 3 if nothing
+/// else is said.
 enum DefinitionLayout {
     static let captureTimestamp = 16
     static let tickSize = 24
@@ -17,8 +18,8 @@ enum DefinitionLayout {
         var byteCount: Int
     }
 
-    /// From version 1. What is not listed was dropped (trading reference price and date, trading status, settlement price
-    /// type), is new (legs), or changed its size: the raw instrument id.
+    /// From version 1. What is not listed was dropped (trading reference price and date, trading status,
+    /// settlement price type), is new (legs), or changed its size: the raw instrument id.
     static let movesFrom1 = [
         Move(to: 2, from: 2, byteCount: 78),  // publisher_id ... max_price_variation
         Move(to: 80, from: 88, byteCount: 24),  // unit_of_measure_qty ... price_ratio
@@ -62,7 +63,9 @@ enum DefinitionLayout {
             buffer.store(Price.undefined, at: start + offset)
         }
         // inst_attrib_value, market depths, lot sizes, multiplier, decay, contract size.
-        for offset in [136, 144, 148, 160, 164, 168, 176, 180, 184] { buffer.store(Int32.max, at: start + offset) }
+        for offset in [136, 144, 148, 160, 164, 168, 176, 180, 184] {
+            buffer.store(Int32.max, at: start + offset)
+        }
         // market_segment_id, max_trade_vol, min_trade_vol.
         for offset in [152, 156, 172] { buffer.store(UInt32.max, at: start + offset) }
         buffer.store(Int16.max, at: start + 212)  // appl_id

@@ -67,7 +67,8 @@ public struct DefinitionView: ~Escapable {
     public var activation: UInt64 { record.load(48, as: UInt64.self) }
     public var highLimitPrice: Int64 { record.load(56, as: Int64.self) }
     public var lowLimitPrice: Int64 { record.load(64, as: Int64.self) }
-    /// `unit_of_measure_qty`, in 1e-9: the lot size in Martlet's own datasets, the contract's size in Databento's.
+    /// `unit_of_measure_qty`, in 1e-9: the lot size in Martlet's own datasets, the contract's size in
+    /// Databento's.
     public var unitOfMeasureQuantity: Int64 { record.load(layout.lotSize, as: Int64.self) }
     public var strikePrice: Int64 { record.load(layout.strikePrice, as: Int64.self) }
     /// The venue's own number of the instrument; 32 bits wide before version 3.
@@ -89,8 +90,9 @@ public struct DefinitionView: ~Escapable {
     /// An ASCII letter: A added, M modified, D deleted.
     public var updateAction: UInt8 { record.load(layout.updateAction, as: UInt8.self) }
 
-    /// The instrument as `dataset` names it. `lotSize` overrides the record's unit of measure, which states the lot only in
-    /// Martlet's own datasets. nil if the record has no symbol, or a tick or lot size is undefined or not positive.
+    /// The instrument as `dataset` names it. `lotSize` overrides the record's unit of measure, which states
+    /// the lot only in Martlet's own datasets. nil if the record has no symbol, or a tick or lot size is
+    /// undefined or not positive.
     public func instrument(dataset: String, lotSize: Int64? = nil) -> Instrument? {
         let symbol = rawSymbol
         let tickSize = tickSize
@@ -102,7 +104,8 @@ public struct DefinitionView: ~Escapable {
 }
 
 extension Record {
-    /// The text at `offset`, up to its first zero and at most `byteCount` bytes; what is not UTF-8 is replaced by U+FFFD.
+    /// The text at `offset`, up to its first zero and at most `byteCount` bytes; what is not UTF-8 is
+    /// replaced by U+FFFD.
     func text(_ offset: Int, byteCount: Int) -> String {
         let field = bytes.extracting(offset..<offset + byteCount)
         return field.withUnsafeBytes { field in

@@ -26,7 +26,8 @@ public struct MarketFields: Equatable, Sendable {
 
     public init(
         publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64, captureTimestamp: UInt64,
-        price: Int64 = Price.undefined, size: UInt32 = 0, action: UInt8 = Action.none, side: UInt8 = Side.none,
+        price: Int64 = Price.undefined, size: UInt32 = 0, action: UInt8 = Action.none,
+        side: UInt8 = Side.none,
         flags: RecordFlags = [], depth: UInt8 = 0, captureDelta: Int32 = 0, venueSequence: UInt32 = 0
     ) {
         self.publisherID = publisherID

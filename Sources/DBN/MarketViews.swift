@@ -152,7 +152,9 @@ public struct StatisticsView: ~Escapable {
     /// nil if `record` is not a statistics record of a known size.
     @_lifetime(copy record)
     public init?(_ record: Record) {
-        guard record.type == .statistics, record.bytes.byteCount >= RecordLayout.statisticsByteCount1 else { return nil }
+        guard record.type == .statistics, record.bytes.byteCount >= RecordLayout.statisticsByteCount1 else {
+            return nil
+        }
         is3 = record.bytes.byteCount >= RecordLayout.statisticsByteCount3
         self.record = record
     }

@@ -1,6 +1,7 @@
 public import MarketData
 
-/// A system message (heartbeats, acknowledgements) of version 1 (80 bytes) or later (320), read where it lies.
+/// A system message (heartbeats, acknowledgements) of version 1 (80 bytes) or later (320), read where it
+/// lies.
 public struct SystemView: ~Escapable {
     public let record: Record
     private let is1: Bool
@@ -62,7 +63,8 @@ public struct ErrorView: ~Escapable {
     }
 }
 
-/// What an instrument id stands for, said inside a live stream, of version 1 (80 bytes) or later (176), read where it lies.
+/// What an instrument id stands for, said inside a live stream, of version 1 (80 bytes) or later (176), read
+/// where it lies.
 public struct SymbolMappingView: ~Escapable {
     public let record: Record
     private let is1: Bool
@@ -71,7 +73,9 @@ public struct SymbolMappingView: ~Escapable {
     @_lifetime(copy record)
     public init?(_ record: Record) {
         let byteCount = record.bytes.byteCount
-        guard record.type == .symbolMapping, byteCount >= RecordLayout.symbolMappingByteCount1 else { return nil }
+        guard record.type == .symbolMapping, byteCount >= RecordLayout.symbolMappingByteCount1 else {
+            return nil
+        }
         is1 = byteCount < RecordLayout.symbolMappingByteCount2
         self.record = record
     }

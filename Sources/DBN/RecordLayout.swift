@@ -49,8 +49,8 @@ enum RecordLayout {
         return known.filter { $0 == current || isFormer(type, byteCount: $0) }.map { $0 + extra }
     }
 
-    /// Whether a record of `type` may have `byteCount` bytes, `extra` of them behind the record's own fields. A record of
-    /// unknown type may have any size that holds its header.
+    /// Whether a record of `type` may have `byteCount` bytes, `extra` of them behind the record's own fields.
+    /// A record of unknown type may have any size that holds its header.
     @inline(__always)
     static func accepts(_ type: RecordType, byteCount: Int, extra: Int) -> Bool {
         let current = currentByteCount(type)
@@ -60,16 +60,38 @@ enum RecordLayout {
     }
 }
 
+/// The length byte that records of each type have in version 3: one load per record instead of a walk through
+/// the types.
+struct RecordLengthTable: ~Copyable {
+    private let lengths: UnsafeMutablePointer<UInt8>
+
+    /// `extra` bytes stand behind each record's own fields.
+    init(extra: Int) {
+        lengths = .allocate(capacity: 256)
+        for type in 0..<256 {
+            let byteCount = RecordLayout.currentByteCount(RecordType(rawValue: UInt8(type)))
+            unsafe lengths[type] = byteCount == 0 ? 0 : UInt8((byteCount + extra) / 4)
+        }
+    }
+
+    deinit { unsafe lengths.deallocate() }
+
+    /// 0 for a type that DBN does not have. In bounds: there are 256 entries.
+    @inline(__always)
+    subscript(type: UInt8) -> UInt8 { unsafe lengths[Int(type)] }
+}
+
 extension Record {
     /// Bytes of the longest record: a version 3 definition with a send timestamp.
     public static var knownByteCountMax: Int { 528 }
 
-    /// The clock by which DBN indexes this record: `ts_recv` where the record type has one, else `ts_event`; nil where it
-    /// is undefined or the record is too short for it. Nanoseconds since the epoch.
+    /// The clock by which DBN indexes this record: `ts_recv` where the record type has one, else `ts_event`;
+    /// nil where it is undefined or the record is too short for it. Nanoseconds since the epoch.
     public var indexTimestamp: UInt64? {
         let offset: Int
         switch type {
-        case .trade, .mbp1, .mbp10, .bbo1Second, .bbo1Minute, .cmbp1, .cbbo1Second, .cbbo1Minute, .tcbbo: offset = 32
+        case .trade, .mbp1, .mbp10, .bbo1Second, .bbo1Minute, .cmbp1, .cbbo1Second, .cbbo1Minute, .tcbbo:
+            offset = 32
         case .mbo: offset = 40
         case .status, .definition, .statistics, .imbalance: offset = 16
         default: offset = 8

@@ -2,12 +2,13 @@ import MarketData
 
 /// Turns records of versions 1 and 2 into version 3, as Databento's own decoder does.
 enum RecordUpgrade {
-    /// Appends `record`, whose own fields are `ownByteCount` bytes of a former layout, in version 3. What stands behind them
-    /// (the send timestamp) stays behind them.
+    /// Appends `record`, whose own fields are `ownByteCount` bytes of a former layout, in version 3. What
+    /// stands behind them (the send timestamp) stays behind them.
     static func append(_ record: Record, ownByteCount: Int, to buffer: inout ByteBuffer) {
         let extra = record.bytes.byteCount - ownByteCount
         let byteCount = RecordLayout.currentByteCount(record.type)
-        precondition(RecordLayout.isFormer(record.type, byteCount: ownByteCount), "Only former layouts are upgraded.")
+        precondition(
+            RecordLayout.isFormer(record.type, byteCount: ownByteCount), "Only former layouts are upgraded.")
         let start = buffer.count
         buffer.append(zeros: byteCount + extra)
         let target = Target(start: start)

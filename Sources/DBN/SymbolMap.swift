@@ -2,8 +2,9 @@ public import MarketData
 
 /// Which symbol an instrument id stands for, on a day.
 ///
-/// Ids come from the metadata's mappings (by day), from symbol mapping records and from definitions (from then on). A record
-/// in the stream wins over the metadata. Cold code: look up once per instrument and day, not per record.
+/// Ids come from the metadata's mappings (by day), from symbol mapping records and from definitions (from
+/// then on). A record in the stream wins over the metadata. Cold code: look up once per instrument and day,
+/// not per record.
 public struct SymbolMap: Sendable {
     private struct Interval {
         var startDate: UInt32
@@ -20,8 +21,8 @@ public struct SymbolMap: Sendable {
 
     public init(instrumentCountMax: Int = 1 << 20) { self.instrumentCountMax = instrumentCountMax }
 
-    /// The mappings of `metadata`. Throws `.symbology` if it names instrument ids on neither side, though it has mappings,
-    /// or if one of them is not a number.
+    /// The mappings of `metadata`. Throws `.symbology` if it names instrument ids on neither side, though it
+    /// has mappings, or if one of them is not a number.
     public init(metadata: DBNMetadata, instrumentCountMax: Int = 1 << 20) throws(DBNError) {
         self.init(instrumentCountMax: instrumentCountMax)
         try apply(metadata)
@@ -52,7 +53,8 @@ public struct SymbolMap: Sendable {
         }
     }
 
-    /// Learns from a symbol mapping or definition record; any other record changes nothing. Returns whether it was one.
+    /// Learns from a symbol mapping or definition record; any other record changes nothing. Returns whether
+    /// it was one.
     @discardableResult
     public mutating func apply(_ record: Record) throws(DBNError) -> Bool {
         if let mapping = SymbolMappingView(record) {

@@ -11,7 +11,8 @@ struct ZstdDecompressor: ~Copyable {
     /// A stream that costs nothing until it is opened.
     init() {}
 
-    /// `windowLogMax` bounds libzstd's own memory to about 2 to that power; frames that want more are refused.
+    /// `windowLogMax` bounds libzstd's own memory to about 2 to that power; frames that want more are
+    /// refused.
     mutating func open(windowLogMax: Int) throws(DBNError) {
         precondition(context == nil, "A stream is opened once.")
         context = unsafe ZSTD_createDCtx()
@@ -24,8 +25,8 @@ struct ZstdDecompressor: ~Copyable {
 
     deinit { unsafe ZSTD_freeDCtx(context) }
 
-    /// Decompresses what fits into the room of `output`. Returns whether anything was read or written; false means that
-    /// more input is needed.
+    /// Decompresses what fits into the room of `output`. Returns whether anything was read or written; false
+    /// means that more input is needed.
     mutating func step(from input: inout ByteBuffer, into output: inout ByteBuffer) throws(DBNError) -> Bool {
         guard input.count > 0 || mayHoldOutput else { return false }
         precondition(context != nil, "A stream is opened before it is used.")

@@ -3,7 +3,8 @@ import Foundation
 import MarketData
 import Testing
 
-/// Numbers from a seed (Steele, Lea, Flood: SplitMix64); a fifth of what `value` draws comes from the boundaries.
+/// Numbers from a seed (Steele, Lea, Flood: SplitMix64); a fifth of what `value` draws comes from the
+/// boundaries.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
@@ -44,7 +45,9 @@ func makeRecord(_ type: UInt8, byteCount: Int, instrumentID: UInt32 = 77, fill: 
 }
 
 func store<T: FixedWidthInteger>(_ value: T, at offset: Int, in bytes: inout [UInt8]) {
-    for index in 0..<T.bitWidth / 8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> T(8 * index)) }
+    for index in 0..<T.bitWidth / 8 {
+        bytes[offset + index] = UInt8(truncatingIfNeeded: value >> T(8 * index))
+    }
 }
 
 func store(_ text: String, at offset: Int, in bytes: inout [UInt8]) {

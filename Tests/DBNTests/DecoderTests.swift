@@ -81,7 +81,9 @@ struct DecoderRejectionTests {
         bytes = try encode([])
         bytes[8] = 0xFF
         #expect(Decoded(bytes).error == DBNError(.invalidText(field: .dataset), byteOffset: 8))
-        for date in [UInt32(0), 20_230_229, 20_240_230, 20_241_301, 20_240_001, 20_240_431, 100_000_101, .max] {
+        for date in [
+            UInt32(0), 20_230_229, 20_240_230, 20_241_301, 20_240_001, 20_240_431, 100_000_101, .max,
+        ] {
             bytes = try encode([])
             store(date, at: 345, in: &bytes)
             #expect(Decoded(bytes).error == DBNError(.invalidDate(date), byteOffset: 345))
@@ -101,13 +103,15 @@ struct DecoderRejectionTests {
             #expect(
                 decoded.error
                     == DBNError(
-                        .recordLength(type: 0, found: Int(words) * 4, expected: [48]), byteOffset: UInt64(start + 48),
+                        .recordLength(type: 0, found: Int(words) * 4, expected: [48]),
+                        byteOffset: UInt64(start + 48),
                         recordNumber: 2))
         }
         var unknown = makeRecord(0x99, byteCount: 16)
         unknown[0] = 3
         #expect(
-            Decoded(try encode([]) + unknown).error?.reason == .recordLength(type: 0x99, found: 12, expected: []))
+            Decoded(try encode([]) + unknown).error?.reason
+                == .recordLength(type: 0x99, found: 12, expected: []))
     }
 
     @Test("joined files are refused at the second header")
@@ -120,7 +124,8 @@ struct DecoderRejectionTests {
     @Test("input cut at any byte gives the whole records before it and an error, never a trap")
     func truncation() throws {
         let records = [
-            makeRecord(0, byteCount: 48), makeRecord(0x0A, byteCount: 368, fill: 3), makeRecord(0x99, byteCount: 20),
+            makeRecord(0, byteCount: 48), makeRecord(0x0A, byteCount: 368, fill: 3),
+            makeRecord(0x99, byteCount: 20),
         ]
         let tail = [UInt8(5), 0x99] + Array(repeating: 0, count: 18)
         let plain = try encode([records[0], records[1]]) + tail
@@ -140,7 +145,8 @@ struct DecoderRejectionTests {
 
     @Test("compressed input cut at any byte gives an error")
     func truncatedFrame() throws {
-        let bytes = try encode([makeRecord(0, byteCount: 48), makeRecord(1, byteCount: 80)], compression: .zstd())
+        let bytes = try encode(
+            [makeRecord(0, byteCount: 48), makeRecord(1, byteCount: 80)], compression: .zstd())
         for length in 0..<bytes.count {
             let decoded = Decoded(Array(bytes[..<length]))
             #expect(decoded.error != nil, "\(length)")
@@ -164,7 +170,9 @@ struct DecoderRejectionTests {
 
     @Test("flipped bits in plain input never trap")
     func flippedBits() throws {
-        let bytes = try encode([makeRecord(0, byteCount: 48, fill: 9), makeRecord(0x13, byteCount: 520, fill: 1)])
+        let bytes = try encode([
+            makeRecord(0, byteCount: 48, fill: 9), makeRecord(0x13, byteCount: 520, fill: 1),
+        ])
         for bit in 0..<bytes.count * 8 {
             var copy = bytes
             copy[bit / 8] ^= 1 << UInt8(bit % 8)
@@ -175,7 +183,8 @@ struct DecoderRejectionTests {
 
     @Test("garbage behind a zstd frame is refused")
     func garbageBehindFrame() throws {
-        let bytes = try encode([makeRecord(0, byteCount: 48)], compression: .zstd()) + [1, 2, 3, 4, 5, 6, 7, 8]
+        let bytes =
+            try encode([makeRecord(0, byteCount: 48)], compression: .zstd()) + [1, 2, 3, 4, 5, 6, 7, 8]
         let decoded = Decoded(bytes)
         #expect(decoded.records.count == 1)
         guard case .zstd = decoded.error?.reason else {
@@ -202,7 +211,9 @@ struct DecoderRejectionTests {
         limits.metadataByteCountMax = 500
         var decoder = DBNDecoder(limits: limits)
         let bytes = [UInt8](repeating: 0, count: 601)
-        #expect(throws: DBNError(.inputTooLarge(found: 601, limit: 600))) { try decoder.feed(bytes.span.bytes) }
+        #expect(throws: DBNError(.inputTooLarge(found: 601, limit: 600))) {
+            try decoder.feed(bytes.span.bytes)
+        }
     }
 
     @Test("an error stays")
@@ -265,7 +276,10 @@ struct DecoderTests {
     private func rawFrame(_ bytes: [UInt8]) -> [UInt8] {
         let header = UInt32(bytes.count) << 3 | 1
         return [0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x58]
-            + [UInt8(truncatingIfNeeded: header), UInt8(truncatingIfNeeded: header >> 8), UInt8(header >> 16)] + bytes
+            + [
+                UInt8(truncatingIfNeeded: header), UInt8(truncatingIfNeeded: header >> 8),
+                UInt8(header >> 16),
+            ] + bytes
     }
 
     @Test("records of unknown type pass through, by their headers")
@@ -290,7 +304,9 @@ struct DecoderTests {
         #expect(decoded.sendTimestamps == [12_345, 12_345])
         let said = Decoded(stamped, format: .fragment(version: 2, hasSendTimestamps: true))
         #expect(said.records == [stamped])
-        #expect(Decoded(stamped, format: .fragment()).error?.reason == .recordLength(type: 0, found: 56, expected: [48]))
+        #expect(
+            Decoded(stamped, format: .fragment()).error?.reason
+                == .recordLength(type: 0, found: 56, expected: [48]))
     }
 
     @Test("send timestamps of metadata's saying are part of the record's length")

@@ -7,7 +7,8 @@ struct EncoderTests {
     private let fields = MarketFields(
         publisherID: 9_001, instrumentID: 77, venueTimestamp: 1_340_285_400_000_000_001,
         captureTimestamp: 1_340_285_400_000_000_900, price: 585_330_000_000, size: 5, action: Action.trade,
-        side: Side.bid, flags: [.last, .publisherSpecific], depth: 2, captureDelta: -7, venueSequence: 123_456)
+        side: Side.bid, flags: [.last, .publisherSpecific], depth: 2, captureDelta: -7, venueSequence: 123_456
+    )
 
     /// What `write` makes behind the metadata.
     private func encoded(_ write: (inout DBNEncoder) throws -> Void) throws -> [UInt8] {
@@ -22,12 +23,19 @@ struct EncoderTests {
     @Test("records that DBN does not have, or not with this length, are refused")
     func rejections() throws {
         let signal = makeRecord(0xE0, byteCount: 112)
-        #expect(throws: DBNError(.unknownRecordType(0xE0), byteOffset: 424, recordNumber: 1)) { try encode([signal]) }
+        #expect(throws: DBNError(.unknownRecordType(0xE0), byteOffset: 424, recordNumber: 1)) {
+            try encode([signal])
+        }
         let short = makeRecord(1, byteCount: 48)
-        #expect(throws: DBNError(.recordLength(type: 1, found: 48, expected: [80]), byteOffset: 424, recordNumber: 1)) {
+        #expect(
+            throws: DBNError(
+                .recordLength(type: 1, found: 48, expected: [80]), byteOffset: 424, recordNumber: 1)
+        ) {
             try encode([short])
         }
-        for bytes in [[], [UInt8(12)], makeRecord(0, byteCount: 48) + [0], Array(makeRecord(0, byteCount: 48)[..<44])] {
+        for bytes in [
+            [], [UInt8(12)], makeRecord(0, byteCount: 48) + [0], Array(makeRecord(0, byteCount: 48)[..<44]),
+        ] {
             #expect(throws: DBNError.self) { try encode([bytes]) }
         }
     }
@@ -96,7 +104,9 @@ struct EncoderTests {
         #expect(again == instrument)
     }
 
-    @Test("the output is the same however it is taken", arguments: [DBNEncoder.Compression.none, .zstd(), .zstd(level: 9)])
+    @Test(
+        "the output is the same however it is taken",
+        arguments: [DBNEncoder.Compression.none, .zstd(), .zstd(level: 9)])
     func outputCuts(compression: DBNEncoder.Compression) throws {
         let records = (0..<5_000).map { makeRecord(0, byteCount: 48, instrumentID: $0, fill: 3) }
         let whole = try encode(records, compression: compression)
@@ -146,7 +156,8 @@ enum GoldenBytes {
             """
             44424e03a00100004d4152544c45542e544553540000000002000000a0d8855734160100a0d8855734160a0000000000
             00000100004700
-            """) + zeros(57) + symbolList("474f4f47") + zeros(4) + symbolList("4e4f5045") + symbolList("474f4f47")
+            """) + zeros(57) + symbolList("474f4f47") + zeros(4) + symbolList("4e4f5045")
+        + symbolList("474f4f47")
         + hex("01000000" + "2d043301" + "2e043301" + "3737") + zeros(69)
 
     static let definition =

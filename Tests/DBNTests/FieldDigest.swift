@@ -45,7 +45,8 @@ struct FieldDigest {
     }
 
     var count = 0
-    private var classes: [[Class]] = Array(repeating: Array(repeating: Class(), count: 4), count: FieldDigest.names.count)
+    private var classes: [[Class]] = Array(
+        repeating: Array(repeating: Class(), count: 4), count: FieldDigest.names.count)
 
     /// Names of the oracle's classes; three more for the former versions.
     static let names = [

@@ -11,7 +11,8 @@ struct FileTests {
         let missing = folder.path("missing.dbn")
         let error = #expect(throws: DBNError.self) { _ = try DBNFileReader(path: missing) }
         #expect(error?.path == missing)
-        #expect(error?.reason == .file(operation: "open", errno: ENOENT, message: "No such file or directory"))
+        #expect(
+            error?.reason == .file(operation: "open", errno: ENOENT, message: "No such file or directory"))
         #expect(error?.description == "\(missing): open: No such file or directory")
         let directory = #expect(throws: DBNError.self) { _ = try DBNFileReader(path: folder.url.path) }
         #expect(directory?.reason == .file(operation: "read", errno: EISDIR, message: "Is a directory"))

@@ -74,11 +74,14 @@ struct OracleTests {
         let oracle = try Oracle.digest(["digest", path])
         #expect(oracle.count == count)
         for (name, fields) in sums.byName {
-            for (field, sum) in fields { #expect(oracle.classes[name]?.sums[field] == String(sum), "\(name).\(field)") }
+            for (field, sum) in fields {
+                #expect(oracle.classes[name]?.sums[field] == String(sum), "\(name).\(field)")
+            }
         }
     }
 
-    /// Our view of a file: the digest of its fields, and its records in version 3, with metadata if it has them.
+    /// Our view of a file: the digest of its fields, and its records in version 3, with metadata if it has
+    /// them.
     private func digestAndReencode(_ path: String) throws -> (FieldDigest, [UInt8]) {
         var reader = try DBNFileReader(path: path)
         let metadata = reader.metadata ?? testMetadata
@@ -117,7 +120,8 @@ private struct GeneratedSums {
     private var definitionCount: UInt64 = 0
 
     private static let marketNames = [
-        "publisher_id", "instrument_id", "ts_event", "price", "size", "action", "side", "flags", "depth", "ts_recv",
+        "publisher_id", "instrument_id", "ts_event", "price", "size", "action", "side", "flags", "depth",
+        "ts_recv",
         "ts_in_delta", "sequence",
     ]
 
@@ -173,7 +177,8 @@ private struct GeneratedSums {
         bookCount += 1
     }
 
-    private mutating func writeDefinition(_ writer: inout DBNFileWriter, _ random: inout SeededRandom) throws {
+    private mutating func writeDefinition(_ writer: inout DBNFileWriter, _ random: inout SeededRandom) throws
+    {
         let instrument = Instrument(
             dataset: "MARTLET.TEST", symbol: "S\(random.below(1_000))", tickSize: random.value(Int64.self),
             lotSize: random.value(Int64.self))
@@ -194,7 +199,8 @@ private struct GeneratedSums {
         MarketFields(
             publisherID: random.value(UInt16.self), instrumentID: random.value(UInt32.self),
             venueTimestamp: random.value(UInt64.self), captureTimestamp: random.value(UInt64.self),
-            price: random.value(Int64.self), size: random.value(UInt32.self), action: random.value(UInt8.self),
+            price: random.value(Int64.self), size: random.value(UInt32.self),
+            action: random.value(UInt8.self),
             side: random.value(UInt8.self), flags: RecordFlags(rawValue: random.value(UInt8.self)),
             depth: random.value(UInt8.self), captureDelta: random.value(Int32.self),
             venueSequence: random.value(UInt32.self))

@@ -42,7 +42,9 @@ struct SymbolMapTests {
         metadata.mappings = [
             SymbolMapping(
                 rawSymbol: "12",
-                intervals: [SymbolMapping.Interval(startDate: 20_240_601, endDate: 20_240_602, symbol: "ESM4")])
+                intervals: [
+                    SymbolMapping.Interval(startDate: 20_240_601, endDate: 20_240_602, symbol: "ESM4")
+                ])
         ]
         let inverse = try SymbolMap(metadata: metadata)
         #expect(inverse.symbol(instrumentID: 12, date: 20_240_601) == "ESM4")
@@ -75,10 +77,12 @@ struct SymbolMapTests {
         }
     }
 
-    @Test("days follow the calendar", arguments: [
-        (UInt64(0), UInt32(19_700_101)), (951_782_400, 20_000_229), (1_709_164_800, 20_240_229),
-        (1_709_251_200, 20_240_301), (4_107_542_400, 21_000_301), (18_446_744_073, 25_540_721),
-    ])
+    @Test(
+        "days follow the calendar",
+        arguments: [
+            (UInt64(0), UInt32(19_700_101)), (951_782_400, 20_000_229), (1_709_164_800, 20_240_229),
+            (1_709_251_200, 20_240_301), (4_107_542_400, 21_000_301), (18_446_744_073, 25_540_721),
+        ])
     func days(seconds: UInt64, date: UInt32) {
         #expect(CalendarDate.utc(seconds * 1_000_000_000) == date)
         #expect(CalendarDate.isValid(date))

@@ -34,7 +34,9 @@ struct ViewTests {
         return count
     }
 
-    @Test("an instrument is read from a definition of each version", arguments: [(360, 88, 1), (400, 88, 2), (520, 80, 3)])
+    @Test(
+        "an instrument is read from a definition of each version",
+        arguments: [(360, 88, 1), (400, 88, 2), (520, 80, 3)])
     func definitions(byteCount: Int, lotOffset: Int, version: UInt8) throws {
         var bytes = makeRecord(0x13, byteCount: byteCount)
         store(Int64(250_000_000), at: 24, in: &bytes)
@@ -62,7 +64,8 @@ struct ViewTests {
             (UInt8(0x17), "Heartbeat", UInt8(0)), (0x17, "Subscription request 1 for mbo succeeded", 1),
             (0x17, "Warning: slow reading, 10 s behind", 2), (0x17, "Finished mbo replay", 3),
             (0x17, "End of interval for trades", 4), (0x17, "Something else", 255),
-            (0x15, "User or API key deactivated", 2), (0x15, "User has reached their open connection limit", 3),
+            (0x15, "User or API key deactivated", 2),
+            (0x15, "User has reached their open connection limit", 3),
             (0x15, "Failed to resolve symbol: X", 4), (0x15, "Internal error", 6),
             (0x15, "Slow client detected for mbo", 7), (0x15, "Something else", 255),
         ])
@@ -85,7 +88,9 @@ struct ViewTests {
 
     private func message(_ record: Record) -> Message? {
         if let view = SystemView(record) { return Message(text: view.message, code: view.code, isLast: 255) }
-        if let view = ErrorView(record) { return Message(text: view.message, code: view.code, isLast: view.isLast) }
+        if let view = ErrorView(record) {
+            return Message(text: view.message, code: view.code, isLast: view.isLast)
+        }
         return nil
     }
 

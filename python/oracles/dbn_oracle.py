@@ -1,15 +1,15 @@
 """What Databento's own library makes of DBN files: the oracle of the Swift tests of module DBN.
 
     dbn_oracle.py conformance FOLDER OUT
-                                       writes every file of FOLDER to OUT as plain DBN version 3 (of
-                                       fragments the records only), and prints their digests by file name
-    dbn_oracle.py digest IN            prints one JSON object: records, and a sum for every field of every record class
+        writes every file of FOLDER to OUT as plain DBN version 3 (of fragments the records only), and prints
+        their digests by file name
+    dbn_oracle.py digest IN
+        prints one JSON object: the number of records, and a sum for every field of every record class
     dbn_oracle.py generate SEED COUNT OUT
-                                       writes COUNT random records of all classes, a fifth of the values from boundaries,
-                                       and prints their digest
+        writes COUNT random records of all classes, a fifth of the values from boundaries, and prints their digest
 
-Field places and types come from the library (`_dtypes`). Record number i of its class adds value * (2 i + 1) to a number
-field's sum; byte j of a text of n bytes adds byte * (2 (i n + j) + 1); all modulo 2 ** 64.
+Field places and types come from the library (`_dtypes`). Record number i of its class adds value * (2 i + 1) to
+a number field's sum; byte j of a text of n bytes adds byte * (2 (i n + j) + 1); all modulo 2 ** 64.
 """
 
 import json
