@@ -109,7 +109,7 @@ let package = Package(
         .executableTarget(
             name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
             swiftSettings: hotSettings),
-        tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto"]),
+        tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto", "CZlib"]),
         tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
     ]
 )

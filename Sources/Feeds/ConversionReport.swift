@@ -164,7 +164,7 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
 
     /// The counts that cannot be told from the output any more, as `martlet.conversion KEY=COUNT …`: the text of a system
     /// record at the end of the output, so that `FeedInspector` can show them.
-    var remark: String {
+    public var remark: String {
         let counts: [(String, UInt64)] = [
             ("lines", lines), ("ticks", ticks), ("superseded", supersededDiffs), ("gaps", gapCount),
             ("resyncs", resyncs), ("trade_gaps", tradeGaps.count), ("malformed", malformed.count),

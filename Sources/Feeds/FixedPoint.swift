@@ -1,5 +1,5 @@
 /// Exact decimals: text to integers of 1e-9 without a floating-point number between.
-enum FixedPoint {
+package enum FixedPoint {
     /// Digits after the point that 1e-9 can hold.
     static let fractionDigits = 9
 
@@ -55,7 +55,7 @@ enum FixedPoint {
     }
 
     /// The value of `text` in 1e-9, as the other form.
-    static func parse(_ text: String) -> Int64? {
+    package static func parse(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         return parse(bytes.span, from: 0, to: bytes.count)
     }
@@ -77,7 +77,7 @@ enum FixedPoint {
     }
 
     /// The shortest decimal text of a value in 1e-9.
-    static func text(_ value: Int64) -> String {
+    package static func text(_ value: Int64) -> String {
         let magnitude = value.magnitude
         let whole = String(magnitude / 1_000_000_000)
         var fraction = String(magnitude % 1_000_000_000)

@@ -49,12 +49,19 @@ struct BinanceMessage {
     var asks: [Level] = []
 
     /// What is wrong with a line.
-    enum Problem: Error, Equatable {
+    enum Problem: Error, CustomStringConvertible {
         case noTimestamp
         case json(JSONCursor.Malformed)
+        /// A field that the message's kind needs.
         case missing(StaticString)
 
-        static func == (left: Problem, right: Problem) -> Bool { "\(left)" == "\(right)" }
+        var description: String {
+            switch self {
+            case .noTimestamp: "no nanoseconds and blank at its beginning"
+            case .json(let malformed): "at byte \(malformed.offset): expected \(malformed.expected)"
+            case .missing(let field): "expected \(field)"
+            }
+        }
     }
 
     /// Most levels of one side of one message; Binance sends at most 5,000.

@@ -5,15 +5,11 @@
 /// throws `Malformed`; the text is outside input.
 struct JSONCursor: ~Escapable {
     /// What the text is not.
-    struct Malformed: Error, Equatable {
+    struct Malformed: Error {
         /// Byte of the text, counted from 0.
         var offset: Int
         /// What had to stand there.
         var expected: StaticString
-
-        static func == (left: Malformed, right: Malformed) -> Bool {
-            left.offset == right.offset && left.expected.description == right.expected.description
-        }
     }
 
     /// Deepest nesting of a skipped value. Binance's messages nest four deep.

@@ -4,7 +4,7 @@ import CZlib
 /// are asked for. Memory is two fixed buffers whatever the file says of itself. Check sums and sizes are verified.
 ///
 /// Belongs to one thread at a time.
-final class ByteStream {
+package final class ByteStream {
     /// Compressed bytes read at once.
     private static let inputByteCount = 128 << 10
 
@@ -37,14 +37,14 @@ final class ByteStream {
     private(set) var consumedByteCount: UInt64 = 0
 
     /// Streams a whole file: gzip if it begins as one, else as it is.
-    convenience init(file: InputFile) throws(FeedError) {
+    package convenience init(file: InputFile) throws(FeedError) {
         let magic = file.byteCount >= 2 ? try file.bytes(count: 2, at: 0) : []
         try self.init(
             file: file, kind: magic == [0x1F, 0x8B] ? .gzip : .plain, offset: 0, byteCount: file.byteCount, entry: nil)
     }
 
     /// Streams one entry of a zip.
-    convenience init(file: InputFile, entry: ZipEntry) throws(FeedError) {
+    package convenience init(file: InputFile, entry: ZipEntry) throws(FeedError) {
         try self.init(
             file: file, kind: entry.isDeflated ? .zipDeflated : .zipStored, offset: entry.dataOffset,
             byteCount: entry.compressedByteCount, entry: entry)

@@ -7,13 +7,13 @@ import Darwin
 /// A file opened for reading at any position. Closed when the last reference goes.
 ///
 /// Belongs to one thread at a time.
-final class InputFile {
+package final class InputFile {
     let path: String
     /// Bytes in the file when it was opened.
     let byteCount: UInt64
     private let descriptor: Int32
 
-    init(path: String) throws(FeedError) {
+    package init(path: String) throws(FeedError) {
         let opened = open(path, O_RDONLY | O_CLOEXEC)
         guard opened >= 0 else { throw .file(path: path, operation: "open", errno: errno) }
         var status = stat()

@@ -8,9 +8,9 @@ import Darwin
 /// or at the end of the stream.
 ///
 /// Belongs to one thread at a time.
-final class LineReader {
+package final class LineReader {
     /// Longest line. A REST snapshot of 5,000 levels a side is some 400 KB.
-    static let lineByteCountMax = 8 << 20
+    package static let lineByteCountMax = 8 << 20
     private static let initialByteCount = 256 << 10
 
     let path: String
@@ -27,7 +27,7 @@ final class LineReader {
     private var lineEnd = 0
     private var isAtEnd = false
 
-    init(path: String, stream: ByteStream) {
+    package init(path: String, stream: ByteStream) {
         self.path = path
         self.stream = stream
         capacity = LineReader.initialByteCount
@@ -37,7 +37,7 @@ final class LineReader {
     deinit { unsafe buffer.deallocate() }
 
     /// The current line, without its end. Valid until the next call of `next()`.
-    var line: Span<UInt8> {
+    package var line: Span<UInt8> {
         @_lifetime(borrow self)
         get {
             let bytes = unsafe UnsafeBufferPointer(start: buffer + lineStart, count: lineEnd - lineStart)
@@ -46,7 +46,7 @@ final class LineReader {
     }
 
     /// Goes to the next line. False at the end of the stream.
-    func next() throws(FeedError) -> Bool {
+    package func next() throws(FeedError) -> Bool {
         var searched = begin
         while true {
             if searched < filled, let found = unsafe memchr(buffer + searched, 0x0A, filled - searched) {

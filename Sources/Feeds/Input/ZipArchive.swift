@@ -1,5 +1,5 @@
 /// One file inside a zip, as the central directory describes it.
-struct ZipEntry: Equatable {
+package struct ZipEntry: Equatable {
     /// Path inside the archive.
     var name: String
     var isDeflated: Bool
@@ -14,16 +14,16 @@ struct ZipEntry: Equatable {
 ///
 /// Entries are stored or deflated. Encryption, zip64 (a part beyond 4 GiB or more than 65,534 entries) and archives of several
 /// volumes are refused by name.
-struct ZipArchive {
+package struct ZipArchive {
     /// More entries than any day of any vendor has.
     private static let entryCountMax = 10_000
     private static let endRecordByteCount = 22
     private static let commentByteCountMax = 65_535
 
     let path: String
-    let entries: [ZipEntry]
+    package let entries: [ZipEntry]
 
-    init(file: InputFile) throws(FeedError) {
+    package init(file: InputFile) throws(FeedError) {
         path = file.path
         let tailByteCount = Int(
             min(file.byteCount, UInt64(ZipArchive.endRecordByteCount + ZipArchive.commentByteCountMax)))
