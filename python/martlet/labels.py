@@ -22,7 +22,7 @@ def smoothed_mid(mids, resets, horizon, alpha):
         return labels
     usable = (mids > 0) & (mids != UNDEFINED)
     # Sums wrap modulo 2**64; their differences are right as long as they fit, which sums of differences do.
-    sums = np.concatenate([[0], np.cumsum(mids.astype(np.uint64), dtype=np.uint64)])
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mids.astype(np.uint64), dtype=np.uint64)])
     bad = np.concatenate([[0], np.cumsum(~usable)])
     cuts = np.concatenate([[0], np.cumsum(resets)])
     now = mids[:count]
