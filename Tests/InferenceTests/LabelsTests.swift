@@ -1,5 +1,6 @@
 import Foundation
 import Inference
+import TestSupport
 import Testing
 
 @Suite struct LabelsTests {
@@ -30,7 +31,7 @@ import Testing
         #expect(labels([], horizon: 1, alpha: 0) == [])
     }
 
-    @Test(.enabled(if: pythonPath != nil, "MARTLET_PYTHON is not set"))
+    @Test(.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set"))
     func `the NumPy twin gives the same labels`() throws {
         var generator = SplitMix(state: 11)
         let mids = walk(&generator, count: 20_000)
@@ -40,22 +41,8 @@ import Testing
         defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
         try mids.withUnsafeBytes { try Data($0).write(to: folder.appending(path: "mids.i64")) }
         try Data(resets.map { $0 ? 1 : 0 }).write(to: folder.appending(path: "resets.u8"))
-        let program = """
-            import sys, numpy as np
-            sys.path.insert(0, sys.argv[2])
-            from martlet.labels import smoothed_mid
-            d = sys.argv[1]
-            m, r = np.fromfile(d + '/mids.i64', '<i8'), np.fromfile(d + '/resets.u8', bool)
-            for k, a in ((1, 0.0), (10, 1e-5), (100, 2e-5)):
-                smoothed_mid(m, r, k, a).tofile(f'{d}/labels.{k}')
-            """
-        let process = Process()
-        process.executableURL = URL(filePath: try #require(pythonPath))
-        let python = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../python").path
-        process.arguments = ["-c", program, folder.path, python]
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
+        let twin = try PythonProcess("labels_oracle.py", [folder.path, "1:0", "10:1e-5", "100:2e-5"])
+        #expect(try twin.readLine() == "done")
         for (horizon, alpha) in [(1, 0.0), (10, 1e-5), (100, 2e-5)] {
             let expected = try Data(contentsOf: folder.appending(path: "labels.\(horizon)")).map { Int8(bitPattern: $0) }
             let found = Labels.smoothedMid(mids: mids, resets: resets, horizon: horizon, alpha: alpha)

@@ -1,3 +1,4 @@
+import CMallocCounter
 import Inference
 import Testing
 
@@ -63,6 +64,23 @@ import Testing
             #expect(model.plan[0].kernel == kernel)
             #expect(model.plan[0].blockDensity == Double(kept) / 64)
         }
+    }
+
+    @Test(arguments: ["lstm_odd", "all_heads", "layouts", "window"])
+    func `a step does not allocate`(_ name: String) throws {
+        let zoo = ZooModel.golden(name)
+        let model = try zoo.model()
+        var engine = InferenceEngine(model: model)
+        var state = model.makeState()
+        let allocations = zoo.features[0].withUnsafeBufferPointer { buffer -> UInt64 in
+            guard let base = buffer.baseAddress else { return .max }
+            engine.step(features: base, state: &state)
+            let before = martlet_malloc_count_thread()
+            for _ in 0..<1_000 { engine.step(features: base, state: &state) }
+            state.reset()
+            return martlet_malloc_count_thread() - before
+        }
+        #expect(!martlet_malloc_counter_is_active() || allocations == 0)
     }
 
     @Test func `a state of another model is a programmer's mistake`() async {
