@@ -105,7 +105,7 @@ let package = Package(
             path: "Tests/Benchmarks/FeatureBench", swiftSettings: hotSettings),
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
-        tests("InferenceTests", ["Inference", "ONNX", "CPlatform"], exclude: ["Golden"]),
+        tests("InferenceTests", ["Inference", "ONNX", "CMallocCounter"], exclude: ["Golden"]),
         .executableTarget(
             name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
             swiftSettings: hotSettings),

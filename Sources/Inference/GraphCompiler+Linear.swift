@@ -89,6 +89,7 @@ extension GraphCompiler {
 
     private mutating func appendLinear(_ node: Node, _ matrix: Matrix, shape: [Int]) throws(ModelError) {
         var matrix = matrix
+        matrix.chains = matrix.rows <= Matrix.narrowRowsMax ? 4 : 2
         let source = try linearSource(node, &matrix)
         let destination = try allocate(matrix.rows)
         let index = try append(

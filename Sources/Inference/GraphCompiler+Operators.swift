@@ -161,10 +161,10 @@ extension GraphCompiler {
         try checkFloats(tensor, node, "the constant")
         let constants = try broadcast(node, tensor, to: value.shape)
         if node.operatorName == "Add", let index = value.openLinear, isReadOnce(name),
-            case .linear(let source, var matrix, .identity) = list.layers[index].operation,
-            matrix.bias.allSatisfy({ $0 == 0 })
+            case .linear(let source, var matrix, .identity) = list.layers[index].operation
         {
-            matrix.bias = constants.map { $0 == 0 ? 0 : $0 }
+            matrix.bias = zip(matrix.bias, constants).map { $0 + $1 == 0 ? 0 : $0 + $1 }
+            guard matrix.bias.allSatisfy(\.isFinite) else { throw refused(node, "a bias beyond float32") }
             list.layers[index].operation = .linear(source: source, matrix: matrix, activation: .identity)
             return try define(node, value.value, shape: value.shape, openLinear: index)
         }

@@ -5,6 +5,8 @@ struct MatrixPacking {
     enum Order {
         /// As they are, in panels of 16.
         case rows(Int)
+        /// As they are, in one panel of 8 or 16, summed in 4 chains.
+        case narrow(Int)
         /// 8 units of each gate make a panel, so that a panel holds all that 8 units need.
         case gates(Int, units: Int)
     }
@@ -34,6 +36,10 @@ struct MatrixPacking {
             vectors = 2
             panels = (count + 15) / 16
             rows = (0..<panels * 16).map { $0 < count ? $0 : nil }
+        case .narrow(let count):
+            vectors = (count + 7) / 8
+            panels = 1
+            rows = (0..<vectors * 8).map { $0 < count ? $0 : nil }
         case .gates(let gates, let units):
             vectors = gates
             panels = (units + 7) / 8

@@ -50,7 +50,7 @@ struct Packer {
             step.kind = .linear
             step.source = Step.Slot(source)
             set(activation, in: &step)
-            let packing = choose(matrix, order: .rows(matrix.rows))
+            let packing = choose(matrix, order: matrix.chains == 4 ? .narrow(matrix.rows) : .rows(matrix.rows))
             step.product = pack(packing)
             products = [(matrix, packing)]
         case .activation(let source, let function):
@@ -145,10 +145,10 @@ struct Packer {
         var packing = MatrixPacking(matrix, order: order)
         let dense = PlannerCosts.denseCycles(packing, exceedsL1: exceedsL1)
         let sparse = PlannerCosts.sparseCycles(packing)
-        switch policy {
-        case .predicted: packing.isSparse = sparse < dense
-        case .dense: packing.isSparse = false
-        case .sparse: packing.isSparse = true
+        switch (order, policy) {
+        case (.narrow, _), (_, .dense): packing.isSparse = false
+        case (_, .predicted): packing.isSparse = sparse < dense
+        case (_, .sparse): packing.isSparse = true
         }
         packing.predictedCycles = packing.isSparse ? sparse : dense
         return packing
@@ -170,6 +170,9 @@ struct Packer {
             product.panels = packing.panels / 2
             product.lastPanels = packing.panels % 2
             product.weights = append(packing.dense(joining: 2))
+        } else if case .narrow = packing.order {
+            product.form = packing.vectors == 1 ? .narrow8 : .narrow16
+            product.weights = append(packing.dense(joining: 1))
         } else {
             product.form = [2: .dense16, 3: .dense24, 4: .dense32][packing.vectors] ?? .dense16
             product.panels = packing.panels

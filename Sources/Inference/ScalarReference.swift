@@ -80,20 +80,17 @@ public struct ScalarReference {
         }
     }
 
-    /// Two chains of multiply-adds, over the even and over the odd inputs; then even + odd, then + bias.
+    /// Chains of multiply-adds by input index modulo 2 or 4; then (0 + 1) + (2 + 3), then + bias.
     private static func product(_ matrix: Matrix, _ source: [Float]) -> [Float] {
         (0..<matrix.rows).map { row in
-            var even: Float = 0
-            var odd: Float = 0
+            var chains = Array(repeating: Float(0), count: matrix.chains)
             for column in 0..<matrix.columns {
                 let weight = matrix.weights[row * matrix.columns + column]
-                if column % 2 == 0 {
-                    even.addProduct(source[column], weight)
-                } else {
-                    odd.addProduct(source[column], weight)
-                }
+                chains[column % matrix.chains].addProduct(source[column], weight)
             }
-            return (even + odd) + matrix.bias[row]
+            let first = chains[0] + chains[1]
+            let sum = matrix.chains == 4 ? first + (chains[2] + chains[3]) : first
+            return sum + matrix.bias[row]
         }
     }
 

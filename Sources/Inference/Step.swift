@@ -56,7 +56,7 @@ struct Step: BitwiseCopyable {
 /// A matrix in panels. Offsets are in bytes from the start of the packed memory.
 struct PackedProduct: BitwiseCopyable {
     enum Form: UInt8 {
-        case dense16, dense24, dense32, sparse16, sparse24, sparse32
+        case narrow8, narrow16, dense16, dense24, dense32, sparse16, sparse24, sparse32
     }
 
     var form: Form = .dense16

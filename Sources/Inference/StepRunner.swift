@@ -98,6 +98,14 @@ struct StepRunner {
         let bias = table(product.bias, of: Vector.self)
         let floor = Vector(repeating: floor)
         switch product.form {
+        case .narrow8:
+            NarrowKernels.run8(
+                source, columns: product.columns, weights: weights, bias: bias, destination: destination,
+                floor: floor)
+        case .narrow16:
+            NarrowKernels.run16(
+                source, columns: product.columns, weights: weights, bias: bias, destination: destination,
+                floor: floor)
         case .dense16:
             DenseKernels.run16(
                 source, columns: product.columns, weights: weights, bias: bias, destination: destination,

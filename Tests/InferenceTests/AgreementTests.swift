@@ -1,5 +1,6 @@
 import Foundation
 import Inference
+import TestSupport
 import Testing
 
 /// Goal: the engine computes what ONNX Runtime computes, and the same bits whichever kernels it uses.
@@ -10,18 +11,12 @@ import Testing
         try check(zoo)
     }
 
-    @Test(.enabled(if: pythonPath != nil, "MARTLET_PYTHON is not set"))
+    @Test(.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set"))
     func `every model of the zoo agrees with ONNX Runtime over 250 ticks`() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-zoo-\(UUID().uuidString)")
         defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
-        let script = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../../python/oracles/make_models.py")
-        let process = Process()
-        process.executableURL = URL(filePath: try #require(pythonPath))
-        process.arguments = [script.path, "zoo", folder.path, "--steps", "250"]
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
+        let maker = try PythonProcess("make_models.py", ["zoo", folder.path, "--steps", "250"])
+        #expect(try maker.readLine(timeoutSeconds: 300) == "done")
         let models = try ZooModel.load(folder)
         #expect(models.count >= 20)
         for zoo in models {

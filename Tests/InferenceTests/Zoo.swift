@@ -55,9 +55,6 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// Where the tests find Python with onnx and onnxruntime.
-let pythonPath = ProcessInfo.processInfo.environment["MARTLET_PYTHON"]
-
 /// The outputs of an engine as arrays, by name.
 func arrays(_ outputs: ModelOutputs, horizons: Int) -> [String: [Float]] {
     var result: [String: [Float]] = [:]

@@ -331,6 +331,7 @@ def main():
         sizes = " ".join(f"{output}:{values.shape[1]}" for output, values in sorted(outputs.items()))
         lines.append(f"{name} {arguments.steps} {count} {sizes}\n")
     (arguments.out / "zoo.txt").write_text("".join(lines))
+    print("done", flush=True)
 
 
 if __name__ == "__main__":
