@@ -1,0 +1,98 @@
+"""Labels of mid-price moves, the baselines that need no model, and F1 scores.
+
+Classes are 0 down, 1 flat, 2 up, the order of a model's probabilities; -1 stands for a tick without a label.
+
+`smoothed-mid`, horizon k in ticks, threshold α: with m(t) the mid price after tick t as an integer in 1e-9,
+
+    l(t) = float64(m(t+1) + … + m(t+k) − k·m(t)) / (float64(k) · float64(m(t)))
+    up if l > α, down if l < −α, else flat
+
+The numerator is a sum of integers, so the order of the additions does not matter.
+
+A tick has a label only if the ticks t to t+k all have a mid price and none of t+1 … t+k begins after a reset.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+DOWN, FLAT, UP, NONE = 0, 1, 2, -1
+UNDEFINED_PRICE = 2**63 - 1
+
+
+def smoothed_mid(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """l(t) as float64, and whether it exists; `mid` int64, `reset` true at the first tick after a reset."""
+    count = len(mid)
+    is_defined = mid != UNDEFINED_PRICE
+    usable = np.zeros(count, bool)
+    values = np.zeros(count)
+    if count <= k:
+        return values, usable
+    # Relative to one price, so that sums of int64 stay far from their limit.
+    reference = mid[is_defined][0] if is_defined.any() else 0
+    relative = np.where(is_defined, mid, reference) - reference
+    sums = np.concatenate([[0], np.cumsum(relative)])
+    absent = np.concatenate([[0], np.cumsum(~is_defined)])
+    resets = np.concatenate([[0], np.cumsum(reset != 0)])
+    now = np.arange(count - k)
+    usable[now] = (absent[now + k + 1] == absent[now]) & (resets[now + k + 1] == resets[now + 1])
+    moved = sums[now + k + 1] - sums[now + 1] - k * relative[now]
+    scale = np.where(is_defined[now] & (mid[now] != 0), mid[now], 1).astype(np.float64) * k
+    values[now] = np.where(usable[now], moved / scale, 0)
+    return values, usable
+
+
+def classify(values: np.ndarray, usable: np.ndarray, alpha: float) -> np.ndarray:
+    """The class of each tick, or `NONE`."""
+    classes = np.full(len(values), FLAT, np.int8)
+    classes[values > alpha] = UP
+    classes[values < -alpha] = DOWN
+    classes[~usable] = NONE
+    return classes
+
+
+def choose_alpha(values: np.ndarray) -> float:
+    """The threshold that makes a third of `values` flat, in three digits; 0 where more than a third do not move."""
+    if len(values) == 0:
+        raise ValueError("no labelled ticks to choose a threshold from")
+    return float(f"{np.quantile(np.abs(values), 1 / 3):.3g}")
+
+
+def persistence(classes: np.ndarray, reset: np.ndarray, k: int) -> np.ndarray:
+    """The last label known at each tick: that of tick t−k or the last before it, since the reset; flat without one."""
+    count = len(classes)
+    index = np.arange(count)
+    known = np.where(classes != NONE, index, -1)
+    latest = np.full(count, -1)
+    if count > k:
+        latest[k:] = np.maximum.accumulate(known)[:-k]
+    start = np.maximum.accumulate(np.where(reset != 0, index, 0))
+    return np.where(latest >= start, classes[np.maximum(latest, 0)], FLAT).astype(np.int8)
+
+
+def ticks_since_reset(reset: np.ndarray) -> np.ndarray:
+    """0 for the first tick after a reset, and so on."""
+    index = np.arange(len(reset))
+    return index - np.maximum.accumulate(np.where(reset != 0, index, 0))
+
+
+def f1_scores(expected: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Macro F1 (plain mean of the three classes; a class that never occurs counts 0), weighted F1 and accuracy."""
+    if len(expected) == 0:
+        return {"macro_f1": 0.0, "weighted_f1": 0.0, "accuracy": 0.0}
+    scores, weights = [], []
+    for label in (DOWN, FLAT, UP):
+        hits = int(np.sum((expected == label) & (predicted == label)))
+        total = int(np.sum(expected == label) + np.sum(predicted == label))
+        scores.append(2 * hits / total if total else 0.0)
+        weights.append(float(np.mean(expected == label)))
+    return {
+        "macro_f1": float(np.mean(scores)), "weighted_f1": float(np.dot(scores, weights)),
+        "accuracy": float(np.mean(expected == predicted)),
+    }
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """The class of the last axis; of equals the first of flat, down, up, as in a signal record."""
+    order = np.array([FLAT, DOWN, UP])
+    return order[np.argmax(probabilities[..., order], axis=-1)]
