@@ -58,11 +58,13 @@ public enum Labels {
         return labels
     }
 
-    private static func isUsable(_ mid: Int64) -> Bool {
+    /// Whether a label can stand on this mid price, in 1e-9: it is there and positive.
+    public static func isUsable(_ mid: Int64) -> Bool {
         mid > 0 && mid != .max
     }
 
-    private static func direction(_ difference: Int128, horizon: Int, mid: Int64, alpha: Double) -> Direction {
+    /// The class of one tick: `difference` is the sum of the next `horizon` mids, each less `mid`.
+    public static func direction(_ difference: Int128, horizon: Int, mid: Int64, alpha: Double) -> Direction {
         let change = Double(difference) / (Double(horizon) * Double(mid))
         if change > alpha { return .up }
         return change < -alpha ? .down : .flat

@@ -1,10 +1,9 @@
-internal import MarketData
+internal import Inference
 internal import Wire
 
 /// Compares predictions with what happened, in one pass over a stream of signals and with fixed memory.
 ///
-/// A tick is evaluated for a horizon of k ticks once k more mid prices are known: label l = (mean of the next k mids − mid)
-/// / mid, up if l > α, down if l < −α, flat otherwise (`docs/MODEL.md`). Persistence predicts the last label known at that
+/// A tick is evaluated for a horizon of k ticks once k more mid prices are known (`Labels`, label `smoothed-mid`). Persistence predicts the last label known at that
 /// moment, which is that of k ticks before. A tick counts if it is labelled, warmed up, has a mid price, has a last known
 /// label, and lies in the evaluated part; labels never cross a reset or a gap.
 public struct Evaluation: Sendable {
@@ -52,7 +51,7 @@ public struct Evaluation: Sendable {
         if flags.contains(.firstAfterReset) { windows[stream].clear() }
         let isCounted = !flags.contains(.warmingUp) && isInPart(first)
         ticksSeen += 1
-        guard first.midPrice != Price.undefined else {
+        guard Labels.isUsable(first.midPrice) else {
             // Without a mid price there is neither a label nor a next mid: the run of labels breaks.
             windows[stream].clear()
             return
@@ -80,21 +79,13 @@ public struct Evaluation: Sendable {
     private mutating func settle(_ stream: Int, _ index: Int) {
         let k = horizons[index].ticks
         guard let mid = windows[stream].mid(back: k) else { return }
-        let label = Evaluation.label(
-            mid: mid, sumOfNext: windows[stream].sumOfNewest(k), count: k, threshold: horizons[index].threshold)
+        let difference = Int128(windows[stream].sumOfNewest(k)) - Int128(k) * Int128(mid)
+        let label = Labels.direction(difference, horizon: k, mid: mid, alpha: horizons[index].threshold).rawValue
         let persistence = windows[stream].exchangeLabel(horizon: index, back: k, label)
         guard windows[stream].isCounted(back: k), let persistence else { return }
         let direction = windows[stream].direction(back: k, horizon: index)
         results[index].model.count(label: label, prediction: direction)
         results[index].persistence.count(label: label, prediction: persistence)
-    }
-
-    /// The smoothed-mid label: -1, 0 or 1. The sum is an exact integer, so there is one rounding to each operation.
-    static func label(mid: Int64, sumOfNext: Int, count: Int, threshold: Double) -> Int8 {
-        let base = Double(mid)
-        let change = (Double(sumOfNext) / Double(count) - base) / base
-        if change > threshold { return 1 }
-        return change < -threshold ? -1 : 0
     }
 }
 

@@ -1,45 +1,79 @@
-"""The label twin by itself: the examples of docs/MODEL.md and a slow recomputation."""
+"""Labels, persistence and F1 against plain loops and hand-made cases."""
 
 import numpy as np
 import pytest
 
-from martlet.labels import NO_LABEL, UNDEFINED, smoothed_mid
+from martlet import labels
 
-NO = int(NO_LABEL)
-
-
-def label(mids, horizon, alpha, resets=()):
-    return smoothed_mid(mids, [i in resets for i in range(len(mids))], horizon, alpha).tolist()
+NONE = labels.UNDEFINED_PRICE
 
 
-def test_wrong_arguments_are_refused():
+def slow_label(mid, reset, t, k):
+    """The definition, word by word; None without a label."""
+    window = range(t + 1, t + k + 1)
+    if t + k >= len(mid) or any(mid[i] == NONE for i in range(t, t + k + 1)) or any(reset[i] for i in window):
+        return None
+    return float(sum(int(mid[i]) for i in window) - k * int(mid[t])) / (float(k) * float(mid[t]))
+
+
+@pytest.mark.parametrize("seed, price, k", [(1, 577_000_000_000, 1), (2, 60_000 * 10**9, 10), (3, 9 * 10**17, 7)])
+def test_smoothed_mid_is_its_definition(seed, price, k):
+    random = np.random.default_rng(seed)
+    mid = price + np.cumsum(random.integers(-2, 3, 400)) * 5_000_000
+    mid[random.random(400) < 0.01] = NONE
+    reset = (random.random(400) < 0.01).astype(np.uint8)
+    values, usable = labels.smoothed_mid(mid, reset, k)
+    for t in range(400):
+        expected = slow_label(mid, reset, t, k)
+        assert usable[t] == (expected is not None)
+        assert expected is None or values[t] == expected
+
+
+def test_short_or_empty_streams_have_no_labels():
+    for mid in ([], [5], [5, 6], [NONE] * 9):
+        values, usable = labels.smoothed_mid(np.array(mid, np.int64), np.zeros(len(mid), np.uint8), 2)
+        assert len(values) == len(mid) and not usable.any()
+
+
+def test_classes_are_strict_about_the_threshold():
+    values = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 2.0])
+    usable = np.array([1, 1, 1, 1, 1, 0], bool)
+    assert labels.classify(values, usable, 1.0).tolist() == [0, 1, 1, 1, 2, -1]
+
+
+def test_alpha_makes_a_third_flat():
+    values = np.random.default_rng(4).normal(size=30_000)
+    alpha = labels.choose_alpha(values)
+    assert abs(np.mean(np.abs(values) <= alpha) - 1 / 3) < 0.01
+    assert labels.choose_alpha(np.array([0.0, 0.0, 1.0])) == 0
     with pytest.raises(ValueError):
-        smoothed_mid([1, 2], [False], 1, 0)
-    with pytest.raises(ValueError):
-        smoothed_mid([1, 2], [False, False], 0, 0)
-    with pytest.raises(ValueError):
-        smoothed_mid([1, 2], [False, False], 1, float("nan"))
+        labels.choose_alpha(np.array([]))
 
 
-def test_the_examples_of_the_document_hold():
-    assert label([100, 100, 102, 104, 104, 98], 2, 0.01) == [0, 1, 1, -1, NO, NO]
-    assert label([100, 101, 102], 1, 0.01) == [0, 0, NO]
-    assert label([100, 101, 102, 110, 110], 1, 0, {3}) == [1, 1, NO, 0, NO]
-    assert label([100, UNDEFINED, 100, 101, 101], 1, 0) == [NO, NO, 1, 0, NO]
+def test_persistence_uses_only_what_is_known_and_forgets_at_a_reset():
+    random = np.random.default_rng(5)
+    for _ in range(50):
+        k = int(random.integers(1, 5))
+        classes = random.integers(-1, 3, 60).astype(np.int8)
+        reset = (random.random(60) < 0.05).astype(np.uint8)
+        expected, start = [], 0
+        for t in range(60):
+            start = t if reset[t] else start
+            known = [int(classes[i]) for i in range(start, t - k + 1) if classes[i] != -1]
+            expected.append(known[-1] if known else labels.FLAT)
+        assert labels.persistence(classes, reset, k).tolist() == expected
 
 
-@pytest.mark.parametrize("horizon, alpha", [(1, 0.0), (10, 1e-5), (100, 2e-5)])
-def test_labels_are_those_of_the_formula(horizon, alpha):
-    random = np.random.default_rng(1)
-    mids = 100_000_000_000 + np.cumsum(random.integers(-1, 2, 2000)) * 5_000_000
-    mids[random.random(2000) < 1 / 300] = UNDEFINED
-    resets = random.random(2000) < 0.002
-    expected = []
-    for tick in range(2000):
-        ahead = [int(mid) for mid in mids[tick : tick + horizon + 1]]
-        if len(ahead) <= horizon or UNDEFINED in ahead or resets[tick + 1 : tick + horizon + 1].any():
-            expected.append(NO)
-            continue
-        change = float(sum(mid - ahead[0] for mid in ahead[1:])) / (float(horizon) * float(ahead[0]))
-        expected.append(1 if change > alpha else -1 if change < -alpha else 0)
-    assert smoothed_mid(mids, resets, horizon, alpha).tolist() == expected
+def test_f1_scores_of_a_known_table():
+    expected = np.array([0, 0, 1, 1, 2, 2])
+    predicted = np.array([0, 1, 1, 1, 2, 0])
+    scores = labels.f1_scores(expected, predicted)
+    assert scores["macro_f1"] == pytest.approx((0.5 + 0.8 + 2 / 3) / 3)
+    assert scores["accuracy"] == pytest.approx(4 / 6)
+    assert labels.f1_scores(expected[:0], predicted[:0])["macro_f1"] == 0
+    assert labels.f1_scores(np.ones(4, int), np.ones(4, int))["macro_f1"] == pytest.approx(1 / 3)
+
+
+def test_ties_go_to_flat_then_down():
+    rows = np.array([[1, 1, 1], [2, 1, 2], [0, 1, 2], [2, 2, 1]], np.float32)
+    assert labels.most_probable(rows).tolist() == [1, 0, 2, 1]
