@@ -202,6 +202,27 @@ struct PythonPeerTests {
         #expect(report == ["count": 2_000, "lost": 0, "disordered": 0, "next": 2_000])
     }
 
+    /// The case for which libzmq's own heartbeats are off: the peer lives, and does not read its connection.
+    @Test("a subscriber at its high-water mark is not taken for dead")
+    func fullSubscriber() throws {
+        let context = try Context()
+        var options = SocketOptions()
+        options.sendHighWaterMark = 10
+        var publisher = try PublisherSocket(
+            context, .lossless(subscribers: 1, readinessTopic: "md/T/A/"), options: options)
+        try publisher.bind("tcp://127.0.0.1:*")
+        let peer = try Self.peer(
+            "receive", "SUB", "connect", publisher.lastEndpoint, "--prefix", "md/", "--count", "1000",
+            "--high-water-mark", "10", "--pause-every", "250", "--pause-milliseconds", "800")
+        _ = try peer.readLine()
+        try publisher.awaitSubscribers(1)
+        for index in 0..<1_000 as Range<UInt64> {
+            try publisher.sendAll(numberedMessage(index, byteCount: 20_000))
+        }
+        let report = try peer.readNumbers()
+        #expect(report == ["count": 1_000, "lost": 0, "disordered": 0, "next": 1_000])
+    }
+
     @Test("an encrypted publisher serves a pyzmq subscriber with the key, and none without")
     func encrypted() throws {
         let context = try Context()
