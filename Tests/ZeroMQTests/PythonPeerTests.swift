@@ -80,7 +80,8 @@ struct PythonPeerTests {
         ]
         let peer: PythonProcess
         if role == "bind" {
-            peer = try PythonProcess("zmq_peer.py", ["receive", "SUB", "bind", "tcp://127.0.0.1:*"] + slowness)
+            peer = try PythonProcess(
+                "zmq_peer.py", ["receive", "SUB", "bind", "tcp://127.0.0.1:*"] + slowness)
             try publisher.connect(peer.readLine())
         } else {
             try publisher.bind("tcp://127.0.0.1:*")
@@ -101,7 +102,8 @@ struct PythonPeerTests {
             }
         }
         let report = try peer.readNumbers(timeoutSeconds: 120)
-        #expect(report == ["count": Int(messageCount), "lost": 0, "disordered": 0, "next": Int(messageCount)])
+        #expect(
+            report == ["count": Int(messageCount), "lost": 0, "disordered": 0, "next": Int(messageCount)])
         #expect(blockedCount > 0)
     }
 
@@ -151,7 +153,8 @@ struct PythonPeerTests {
             #expect(publisher.isReady == false)
             peers.append(
                 try Self.peer(
-                    "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "def/", "--prefix", "md/",
+                    "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "def/", "--prefix",
+                    "md/",
                     "--prefix", "md/T/"))
             try publisher.awaitSubscribers(count)
         }
@@ -236,7 +239,8 @@ struct PythonPeerTests {
         _ = try stranger.readLine()
         let other = try CurveKeyPair.generate()
         let impostor = try Self.peer(
-            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "", "--server-key", other.publicKey)
+            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "", "--server-key",
+            other.publicKey)
         _ = try impostor.readLine()
         let peer = try Self.peer(
             "receive", "SUB", "connect", publisher.lastEndpoint, "--prefix", "md/", "--count", "100",
