@@ -111,7 +111,8 @@ public struct Message: ~Copyable, @unchecked Sendable {
     private mutating func unshare() {
         guard zmq_msg_get(storage, ZMQ_SHARED) == 1 else { return }
         let copy = Message(copying: unsafeBytes)
-        // The old content of `storage` is released by the move; `copy` is left empty, and closed by its owner.
+        // The old content of `storage` is released by the move; `copy` is left empty, and closed by its
+        // owner.
         zmq_msg_move(storage, copy.storage)
     }
 }

@@ -21,7 +21,8 @@ public enum PublisherPolicy: Equatable, Sendable {
 ///     guard try publisher.send(packet) == .sent else { return 0 }  // Offer the same packet again next time.
 ///
 /// Used by one thread at a time, and moved as a `Socket` is. While a lossless `send` gives `.wouldBlock`,
-/// pause or yield and try again: libzmq calls such a socket writable at all times, so that polling is no help.
+/// pause or yield and try again: libzmq calls such a socket writable at all times, so that polling is no
+/// help.
 public struct PublisherSocket: ~Copyable, Sendable {
     /// Subscription messages handled by one call of `pollSubscriptions` unless told otherwise, so that a peer
     /// that floods the publisher with them cannot hold up a step.
@@ -124,14 +125,16 @@ public struct PublisherSocket: ~Copyable, Sendable {
     }
 
     /// As `Socket.send`. With no subscriber for a message, it is `.sent` to nobody.
-    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult {
+    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult
+    {
         try socket.send(&message, more: more)
     }
 }
 
 extension Message {
-    /// The file descriptor of the connection that this message came from, where libzmq tells it (tcp and ipc).
-    /// The connection may be gone by now: good for telling peers apart, not for any use of the descriptor.
+    /// The file descriptor of the connection that this message came from, where libzmq tells it (tcp and
+    /// ipc). The connection may be gone by now: good for telling peers apart, not for any use of the
+    /// descriptor.
     var peer: Int32? {
         let descriptor = zmq_msg_get(storage, ZMQ_SRCFD)
         return descriptor >= 0 ? descriptor : nil

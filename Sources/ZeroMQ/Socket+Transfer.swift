@@ -19,11 +19,12 @@ public enum ReceiveResult: Equatable, Sendable {
 }
 
 extension Socket {
-    /// Sends one frame, copied by libzmq before the call returns. Never blocks, allocates nothing on this side.
+    /// Sends one frame, copied by libzmq before the call returns. Never blocks, allocates nothing on this
+    /// side.
     ///
     /// - Parameter more: true when further frames of the same message follow.
-    /// - Throws: ETERM after the context's shutdown, EHOSTUNREACH for a ROUTER's peer that is gone, ENOTSUP for
-    ///   a kind that cannot send.
+    /// - Throws: ETERM after the context's shutdown, EHOSTUNREACH for a ROUTER's peer that is gone, ENOTSUP
+    ///   for a kind that cannot send.
     public mutating func send(
         _ bytes: UnsafeRawBufferPointer, more: Bool = false
     ) throws(ZeroMQError) -> SendResult {
@@ -43,9 +44,11 @@ extension Socket {
         }
     }
 
-    /// Hands the message's content to libzmq without copying it (beyond 33 bytes). After `.sent` the message is
-    /// empty and can be reused; after `.wouldBlock` or an error it is unchanged. Throws as the other `send` does.
-    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult {
+    /// Hands the message's content to libzmq without copying it (beyond 33 bytes). After `.sent` the
+    /// message is empty and can be reused; after `.wouldBlock` or an error it is unchanged. Throws as the
+    /// other `send` does.
+    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult
+    {
         let flags = more ? ZMQ_DONTWAIT | ZMQ_SNDMORE : ZMQ_DONTWAIT
         while zmq_msg_send(message.storage, pointer, flags) < 0 {
             let code = zmq_errno()

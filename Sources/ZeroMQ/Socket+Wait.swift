@@ -10,8 +10,9 @@ public struct Readiness: OptionSet, Sendable {
 
     /// At least one message can be received.
     public static let readable = Readiness(rawValue: 1)
-    /// At least one message can be sent. Not to be trusted on XPUB and PUB, which libzmq always calls writable,
-    /// even while `noDrop` makes every `send` give `.wouldBlock`: retry after an idle pause there.
+    /// At least one message can be sent. Not to be trusted on XPUB and PUB, which libzmq always calls
+    /// writable, even while `noDrop` makes every `send` give `.wouldBlock`: retry after an idle pause
+    /// there.
     public static let writable = Readiness(rawValue: 2)
 }
 

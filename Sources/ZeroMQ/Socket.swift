@@ -24,8 +24,8 @@ public struct Socket: ~Copyable, @unchecked Sendable {
 
     /// Makes a socket with every option set; it does nothing until it is bound or connected.
     ///
-    /// - Throws: EINVAL with the option's name for a value out of range, EMFILE for too many sockets or files,
-    ///   ETERM after the context's shutdown.
+    /// - Throws: EINVAL with the option's name for a value out of range, EMFILE for too many sockets or
+    ///   files, ETERM after the context's shutdown.
     public init(
         _ context: borrowing Context, _ kind: SocketKind, options: SocketOptions = SocketOptions()
     ) throws(ZeroMQError) {
@@ -69,8 +69,8 @@ public struct Socket: ~Copyable, @unchecked Sendable {
         try attach(endpoint, .bind, zmq_bind)
     }
 
-    /// Connects to `endpoint`, now or whenever the peer comes, and again when it was lost. It does not wait and
-    /// does not tell whether anyone is there.
+    /// Connects to `endpoint`, now or whenever the peer comes, and again when it was lost. It does not wait
+    /// and does not tell whether anyone is there.
     ///
     /// - Throws: EPROTONOSUPPORT, EINVAL, each with the endpoint.
     public mutating func connect(_ endpoint: String) throws(ZeroMQError) {
@@ -87,9 +87,9 @@ public struct Socket: ~Copyable, @unchecked Sendable {
         try call(endpoint, .disconnect, zmq_disconnect)
     }
 
-    /// SUB: also receive messages that begin with these bytes; an empty prefix matches all. Each call counts:
-    /// a prefix subscribed twice must be unsubscribed twice. A publisher that connects to this socket learns of it
-    /// when this socket next waits or receives.
+    /// SUB: also receive messages that begin with these bytes; an empty prefix matches all. Each call
+    /// counts: a prefix subscribed twice must be unsubscribed twice. A publisher that connects to this
+    /// socket learns of it when this socket next waits or receives.
     ///
     /// - Throws: EINVAL for another kind of socket.
     public mutating func subscribe(_ prefix: [UInt8]) throws(ZeroMQError) {
@@ -148,7 +148,8 @@ public struct Socket: ~Copyable, @unchecked Sendable {
     }
 
     private mutating func readLastEndpoint() throws(ZeroMQError) -> String {
-        // tcp and inproc names are at most 256 bytes, ipc paths 108; the rest is room for brackets and scopes.
+        // tcp and inproc names are at most 256 bytes, ipc paths 108; the rest is room for brackets and
+        // scopes.
         let capacity = 1_024
         var count = capacity
         var bytes = [UInt8](repeating: 0, count: capacity)

@@ -55,7 +55,7 @@ extension SocketOptions {
         let positive = 1...Int(Int32.max)
         return [
             OptionSetting(
-                ZMQ_LINGER, "ZMQ_LINGER", .int32(lingerMilliseconds), 0...SocketOptions.lingerMillisecondsMax),
+                ZMQ_LINGER, "ZMQ_LINGER", .int32(lingerMilliseconds), 0...Self.lingerMillisecondsMax),
             OptionSetting(ZMQ_SNDHWM, "ZMQ_SNDHWM", .int32(sendHighWaterMark), positive),
             OptionSetting(ZMQ_RCVHWM, "ZMQ_RCVHWM", .int32(receiveHighWaterMark), positive),
             OptionSetting(ZMQ_MAXMSGSIZE, "ZMQ_MAXMSGSIZE", .int64(maxMessageBytes), 1...Int.max),
@@ -89,7 +89,8 @@ extension SocketOptions {
             OptionSetting(
                 ZMQ_TCP_KEEPALIVE_IDLE, "ZMQ_TCP_KEEPALIVE_IDLE", .int32(tcpKeepaliveIdleSeconds), positive),
             OptionSetting(
-                ZMQ_TCP_KEEPALIVE_INTVL, "ZMQ_TCP_KEEPALIVE_INTVL", .int32(tcpKeepaliveIntervalSeconds), positive),
+                ZMQ_TCP_KEEPALIVE_INTVL, "ZMQ_TCP_KEEPALIVE_INTVL", .int32(tcpKeepaliveIntervalSeconds),
+                positive),
             OptionSetting(
                 ZMQ_TCP_KEEPALIVE_CNT, "ZMQ_TCP_KEEPALIVE_CNT", .int32(tcpKeepaliveCount), positive),
             // A limit on retransmission also ends a connection whose receiver is only slow.

@@ -1,7 +1,8 @@
 /// Every libzmq option that Martlet uses. All of them are set on every socket that knows them, so that no
 /// behaviour hangs on a default of libzmq's. `docs/ZEROMQ.md` has the table with values and reasons.
 ///
-/// The units stand in the names. A value out of range makes `Socket.init` throw EINVAL with the option's name.
+/// The units stand in the names. A value out of range makes `Socket.init` throw EINVAL with the option's
+/// name.
 public struct SocketOptions: Sendable {
     /// The longest linger accepted: a process that takes longer to end than this looks hung.
     public static let lingerMillisecondsMax = 60_000
@@ -14,21 +15,23 @@ public struct SocketOptions: Sendable {
 
     // MARK: Memory
 
-    /// Messages queued per peer before `send` gives `.wouldBlock` or, for PUB, drops. At least 1: libzmq's 0
-    /// means unlimited, and a slow subscriber would take all memory. The default holds the largest burst of one
-    /// second in recorded feeds (2,527 messages) six times, and costs at most 64 MiB per peer at 4 KiB each.
+    /// Messages queued per peer before `send` gives `.wouldBlock` or, for PUB, drops. At least 1: libzmq's
+    /// 0 means unlimited, and a slow subscriber would take all memory. The default holds the largest burst
+    /// of one second in recorded feeds (2,527 messages) six times, and costs at most 64 MiB per peer at 4
+    /// KiB each.
     public var sendHighWaterMark = 16_384
     /// Messages queued per peer before its connection is no longer read. At least 1, as above.
     public var receiveHighWaterMark = 16_384
-    /// The largest message accepted from a peer, which is disconnected beyond it. At least 1. libzmq's default
-    /// is unlimited: one hostile length field would allocate it.
+    /// The largest message accepted from a peer, which is disconnected beyond it. At least 1. libzmq's
+    /// default is unlimited: one hostile length field would allocate it.
     public var maxMessageBytes = 16 * 1_024 * 1_024
     /// Keeps the newest message only. Drops silently and breaks multi-frame messages, so never for ticks.
     public var conflate = false
 
     // MARK: Connecting
 
-    /// Queues only to peers whose connection is complete; else `send` gives `.wouldBlock` while there is none.
+    /// Queues only to peers whose connection is complete; else `send` gives `.wouldBlock` while there is
+    /// none.
     public var immediate = false
     /// First pause before a lost or refused connection is tried again. At least 1.
     public var reconnectMilliseconds = 100

@@ -1,10 +1,11 @@
 /// Counts the subscribers that would receive one given topic, out of an XPUB's subscription messages.
 ///
-/// The count is of peers, not of subscriptions: a peer that has `md/` and `md/XNAS.ITCH/` is one. libzmq tells
-/// the peer (as the file descriptor of its connection) with a subscription and with its explicit end, but not
-/// with the ends that it reports for a lost connection. Such an end is charged to a descriptor that has the
-/// prefix twice (the system reuses the number of a lost connection at once, and its successor may be seen
-/// first), else to the peer with the fewest subscriptions, so that in doubt the count is too low, not too high.
+/// The count is of peers, not of subscriptions: a peer that has `md/` and `md/XNAS.ITCH/` is one. libzmq
+/// tells the peer (as the file descriptor of its connection) with a subscription and with its explicit end,
+/// but not with the ends that it reports for a lost connection. Such an end is charged to a descriptor that
+/// has the prefix twice (the system reuses the number of a lost connection at once, and its successor may
+/// be seen first), else to the peer with the fewest subscriptions, so that in doubt the count is too low,
+/// not too high.
 ///
 /// Two known limits: a peer that subscribes twice to one prefix and vanishes may stay counted, and on inproc,
 /// where there is no descriptor, each subscription counts as one subscriber.
@@ -26,7 +27,8 @@ struct SubscriptionLedger {
         self.topic = topic
     }
 
-    /// Applies one message that the XPUB received. One that is no subscription, or not to the topic, is ignored.
+    /// Applies one message that the XPUB received. One that is no subscription, or not to the topic, is
+    /// ignored.
     ///
     /// - Parameters:
     ///   - message: 1 (subscribe) or 0 (unsubscribe), then the prefix.

@@ -24,7 +24,8 @@ public struct ZeroMQError: Error, Equatable, Sendable {
     }
 
     public let operation: Operation
-    /// The errno as libzmq reported it: the system's, or one of libzmq's own, which are larger than 156,384,712.
+    /// The errno as libzmq reported it: the system's, or one of libzmq's own, which are larger than
+    /// 156,384,712.
     public let code: Int32
     /// The endpoint, where the operation has one.
     public let endpoint: String?
@@ -92,7 +93,8 @@ extension ZeroMQError: CustomStringConvertible {
                 + " addresses, or to 127.0.0.1"),
         Entry(
             code: EACCES, name: "EACCES",
-            advice: "The system forbids it: use a port above 1023, or a path for ipc that this user may write"),
+            advice: "The system forbids it: use a port above 1023, or a path for ipc that this user may write"
+        ),
         Entry(
             code: ENODEV, name: "ENODEV",
             advice: "No such network interface or host: bind to a numeric address, to an interface's name,"
@@ -105,7 +107,8 @@ extension ZeroMQError: CustomStringConvertible {
             advice: "This kind of socket cannot use that transport: use tcp, ipc or inproc"),
         Entry(
             code: EINVAL, name: "EINVAL",
-            advice: "The endpoint must look like tcp://HOST:PORT (port 1 to 65535, or * to bind to a free one),"
+            advice:
+                "The endpoint must look like tcp://HOST:PORT (port 1 to 65535, or * to bind to a free one),"
                 + " ipc://PATH or inproc://NAME"),
         Entry(
             code: ENOENT, name: "ENOENT",
@@ -124,7 +127,9 @@ extension ZeroMQError: CustomStringConvertible {
             advice: "The peer with that routing id is gone: forget it"),
         Entry(
             code: ENOTSUP, name: "ENOTSUP",
-            advice: "This kind of socket cannot do that: a PUB and a PUSH only send, a SUB and a PULL only receive"),
+            advice:
+                "This kind of socket cannot do that: PUB and PUSH only send, SUB and PULL only receive"
+        ),
         Entry(
             code: EFSM, name: "EFSM",
             advice: "The socket is not in a state for it: finish the message that was begun first"),
@@ -132,7 +137,8 @@ extension ZeroMQError: CustomStringConvertible {
             code: EMTHREAD, name: "EMTHREAD",
             advice: "No input/output thread is left: make the context with at least one"),
         Entry(code: ENOMEM, name: "ENOMEM", advice: "Memory is used up: lower the high-water marks"),
-        Entry(code: EAFNOSUPPORT, name: "EAFNOSUPPORT", advice: "This machine has no IPv6: turn the option off"),
+        Entry(
+            code: EAFNOSUPPORT, name: "EAFNOSUPPORT", advice: "This machine has no IPv6: turn it off"),
         Entry(code: ENOTSOCK, name: "ENOTSOCK", advice: nil),
         Entry(code: EFAULT, name: "EFAULT", advice: nil),
     ]

@@ -4,8 +4,8 @@ import Glibc
 /// A Python script from `python/oracles/` that runs beside a test and talks with it by lines.
 ///
 /// The interpreter is the one that the environment variable `MARTLET_PYTHON` names; tests that need it say
-/// `.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set")`. Every wait has a limit, and a script that is
-/// still running when its object goes is killed.
+/// `.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set")`. Every wait has a limit, and a
+/// script that is still running when its object goes is killed.
 public final class PythonProcess {
     /// What went wrong, for the test's report.
     public struct Failure: Error, CustomStringConvertible {
@@ -23,7 +23,8 @@ public final class PythonProcess {
     private let output = Pipe()
     private var buffered: [UInt8] = []
 
-    /// Starts `python/oracles/<script>` with the arguments. What it writes to standard error goes to the test's.
+    /// Starts `python/oracles/<script>` with the arguments. What it writes to standard error goes to the
+    /// test's.
     public init(_ script: String, _ arguments: [String]) throws {
         guard let python = ProcessInfo.processInfo.environment["MARTLET_PYTHON"] else {
             throw Failure(description: "MARTLET_PYTHON is not set")

@@ -4,8 +4,9 @@ import Testing
 @testable import ZeroMQ
 
 struct AllocationTests {
-    /// Messages of up to 33 bytes live inside libzmq's own struct, so that what is counted is this side's. inproc
-    /// keeps the work on this thread; libzmq takes memory for queues in chunks of 256, kept below that here.
+    /// Messages of up to 33 bytes live inside libzmq's own struct, so that what is counted is this side's.
+    /// inproc keeps the work on this thread; libzmq takes memory for queues in chunks of 256, kept below
+    /// that here.
     @Test(
         "send and receive allocate nothing in steady state",
         .enabled(if: martlet_malloc_counter_is_active(), "a sanitizer has replaced malloc"))

@@ -8,8 +8,10 @@ struct ErrorTests {
         "an endpoint that cannot be bound is a typed error that names it",
         arguments: [
             ("", EINVAL), ("nonsense", EINVAL), ("tcp://", EINVAL), ("tcp://127.0.0.1", EINVAL),
-            ("tcp://127.0.0.1:99999", EINVAL), ("tcp://127.0.0.1:x", EINVAL), ("tcp://127.0.0.1:5\0556", EINVAL),
-            ("tcp://127.0.0.1:65536", EINVAL), ("tcp://127.0.0.1:5556x", EINVAL), ("tcp://127.0.0.1:-1", EINVAL),
+            ("tcp://127.0.0.1:99999", EINVAL), ("tcp://127.0.0.1:x", EINVAL),
+            ("tcp://127.0.0.1:5\0556", EINVAL),
+            ("tcp://127.0.0.1:65536", EINVAL), ("tcp://127.0.0.1:5556x", EINVAL),
+            ("tcp://127.0.0.1:-1", EINVAL),
             ("tcp://127.0.0.1:", EINVAL), ("tcp://127.0.0.1:99999999999999999999", EINVAL),
             ("tcp://no-such-interface:5556", ENODEV), ("tcp://8.8.8.8:5556", EADDRNOTAVAIL),
             ("carrier-pigeon://x", EPROTONOSUPPORT), ("udp://127.0.0.1:5556", ENOCOMPATPROTO),
@@ -27,16 +29,21 @@ struct ErrorTests {
     @Test(
         "an endpoint that cannot be connected to is a typed error that names it",
         arguments: [
-            ("", EINVAL), ("tcp://127.0.0.1:*", EINVAL), ("tcp://127.0.0.1:0", EINVAL), ("tcp://127.0.0.1:65537", EINVAL),
+            ("", EINVAL), ("tcp://127.0.0.1:*", EINVAL), ("tcp://127.0.0.1:0", EINVAL),
+            ("tcp://127.0.0.1:65537", EINVAL),
             ("tcp://127.0.0.1:1\0", EINVAL), ("carrier-pigeon://x", EPROTONOSUPPORT),
         ])
     func rejectsConnect(endpoint: String, code: Int32) throws {
         let context = try Context()
         var socket = try Socket(context, .sub, options: testOptions)
-        #expect(throws: ZeroMQError(.connect, code: code, endpoint: endpoint)) { try socket.connect(endpoint) }
+        #expect(throws: ZeroMQError(.connect, code: code, endpoint: endpoint)) {
+            try socket.connect(endpoint)
+        }
     }
 
-    @Test("an address in use is a typed error that says what to do", arguments: ["tcp://127.0.0.1:*", "inproc://used"])
+    @Test(
+        "an address in use is a typed error that says what to do",
+        arguments: ["tcp://127.0.0.1:*", "inproc://used"])
     func addressInUse(endpoint: String) throws {
         let context = try Context()
         var first = try Socket(context, .pub, options: testOptions)
@@ -76,7 +83,9 @@ struct ErrorTests {
         }
     }
 
-    @Test("every errno has a line, also one that this module does not know", arguments: [0, 1, 9_999, -1, ETERM])
+    @Test(
+        "every errno has a line, also one that this module does not know",
+        arguments: [0, 1, 9_999, -1, ETERM])
     func describesAnyErrno(code: Int32) {
         let line = ZeroMQError(.send, code: code).description
         #expect(line.hasPrefix("ZeroMQ: cannot send: "))
@@ -85,9 +94,11 @@ struct ErrorTests {
         #expect(ZeroMQError(.send, code: ETERM).codeName == "ETERM")
     }
 
-    @Test("an error that a user can mend says how", arguments: [
-        EADDRINUSE, EADDRNOTAVAIL, EACCES, ENODEV, EPROTONOSUPPORT, ENOCOMPATPROTO, EINVAL, ETERM, EMFILE,
-    ])
+    @Test(
+        "an error that a user can mend says how",
+        arguments: [
+            EADDRINUSE, EADDRNOTAVAIL, EACCES, ENODEV, EPROTONOSUPPORT, ENOCOMPATPROTO, EINVAL, ETERM, EMFILE,
+        ])
     func givesAdvice(code: Int32) {
         let error = ZeroMQError(.bind, code: code, endpoint: "tcp://x:1")
         #expect(!error.codeName.hasPrefix("errno"))

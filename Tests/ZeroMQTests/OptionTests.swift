@@ -16,7 +16,9 @@ struct OptionTests {
         }
     }
 
-    @Test("kinds have libzmq's numbers, and libzmq makes the kind that was asked for", arguments: SocketKind.allCases)
+    @Test(
+        "kinds have libzmq's numbers, and libzmq makes the kind that was asked for",
+        arguments: SocketKind.allCases)
     func kinds(kind: SocketKind) throws {
         let expected: [SocketKind: Int32] = [
             .pair: ZMQ_PAIR, .pub: ZMQ_PUB, .sub: ZMQ_SUB, .dealer: ZMQ_DEALER, .router: ZMQ_ROUTER,

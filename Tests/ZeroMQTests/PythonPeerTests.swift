@@ -80,7 +80,8 @@ struct PythonPeerTests {
         ]
         let peer: PythonProcess
         if role == "bind" {
-            peer = try PythonProcess("zmq_peer.py", ["receive", "SUB", "bind", "tcp://127.0.0.1:*"] + slowness)
+            peer = try PythonProcess(
+                "zmq_peer.py", ["receive", "SUB", "bind", "tcp://127.0.0.1:*"] + slowness)
             try publisher.connect(peer.readLine())
         } else {
             try publisher.bind("tcp://127.0.0.1:*")
@@ -101,7 +102,8 @@ struct PythonPeerTests {
             }
         }
         let report = try peer.readNumbers(timeoutSeconds: 120)
-        #expect(report == ["count": Int(messageCount), "lost": 0, "disordered": 0, "next": Int(messageCount)])
+        #expect(
+            report == ["count": Int(messageCount), "lost": 0, "disordered": 0, "next": Int(messageCount)])
         #expect(blockedCount > 0)
     }
 
@@ -151,7 +153,8 @@ struct PythonPeerTests {
             #expect(publisher.isReady == false)
             peers.append(
                 try Self.peer(
-                    "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "def/", "--prefix", "md/",
+                    "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "def/", "--prefix",
+                    "md/",
                     "--prefix", "md/T/"))
             try publisher.awaitSubscribers(count)
         }
@@ -202,6 +205,27 @@ struct PythonPeerTests {
         #expect(report == ["count": 2_000, "lost": 0, "disordered": 0, "next": 2_000])
     }
 
+    /// The case for which libzmq's own heartbeats are off: the peer lives, and does not read its connection.
+    @Test("a subscriber at its high-water mark is not taken for dead")
+    func fullSubscriber() throws {
+        let context = try Context()
+        var options = SocketOptions()
+        options.sendHighWaterMark = 10
+        var publisher = try PublisherSocket(
+            context, .lossless(subscribers: 1, readinessTopic: "md/T/A/"), options: options)
+        try publisher.bind("tcp://127.0.0.1:*")
+        let peer = try Self.peer(
+            "receive", "SUB", "connect", publisher.lastEndpoint, "--prefix", "md/", "--count", "1000",
+            "--high-water-mark", "10", "--pause-every", "250", "--pause-milliseconds", "800")
+        _ = try peer.readLine()
+        try publisher.awaitSubscribers(1)
+        for index in 0..<1_000 as Range<UInt64> {
+            try publisher.sendAll(numberedMessage(index, byteCount: 20_000))
+        }
+        let report = try peer.readNumbers()
+        #expect(report == ["count": 1_000, "lost": 0, "disordered": 0, "next": 1_000])
+    }
+
     @Test("an encrypted publisher serves a pyzmq subscriber with the key, and none without")
     func encrypted() throws {
         let context = try Context()
@@ -215,7 +239,8 @@ struct PythonPeerTests {
         _ = try stranger.readLine()
         let other = try CurveKeyPair.generate()
         let impostor = try Self.peer(
-            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "", "--server-key", other.publicKey)
+            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "", "--server-key",
+            other.publicKey)
         _ = try impostor.readLine()
         let peer = try Self.peer(
             "receive", "SUB", "connect", publisher.lastEndpoint, "--prefix", "md/", "--count", "100",

@@ -37,11 +37,13 @@ extension PublisherSocket {
         }
     }
 
-    /// As `awaitSubscribers`, for a subscriber that bound: its socket does nothing unless its owner looks at it.
+    /// As `awaitSubscribers`, for a subscriber that bound: its socket does nothing unless its owner looks
+    /// at it.
     mutating func awaitSubscribers(_ wanted: Int, pumping subscriber: inout Socket) throws {
         let deadline = ContinuousClock.now + .milliseconds(patienceMilliseconds)
         while subscriberCount != wanted {
-            try #require(ContinuousClock.now < deadline, "\(subscriberCount ?? -1) subscribers, not \(wanted)")
+            try #require(
+                ContinuousClock.now < deadline, "\(subscriberCount ?? -1) subscribers, not \(wanted)")
             _ = try subscriber.wait(for: .readable, timeoutMilliseconds: 1)
             try pollSubscriptions()
         }
@@ -72,7 +74,8 @@ extension PublisherSocket {
     mutating func awaitSubscribers(_ wanted: Int) throws {
         let deadline = ContinuousClock.now + .milliseconds(patienceMilliseconds)
         while subscriberCount != wanted {
-            try #require(ContinuousClock.now < deadline, "\(subscriberCount ?? -1) subscribers, not \(wanted)")
+            try #require(
+                ContinuousClock.now < deadline, "\(subscriberCount ?? -1) subscribers, not \(wanted)")
             try pollSubscriptions()
         }
     }

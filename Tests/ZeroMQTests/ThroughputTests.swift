@@ -5,10 +5,11 @@ import Testing
 
 @testable import ZeroMQ
 
-/// Small by default, so that it cannot rot; `MARTLET_BENCH=1` gives it the real size. Prints, asserts no time.
+/// Small by default, so that it cannot rot; `MARTLET_BENCH=1` gives it the real size. Prints, asserts no
+/// time.
 ///
-/// A PUSH thread sends 80-byte messages to a PULL thread, through this module and through libzmq's C functions
-/// alone, in turn.
+/// A PUSH thread sends 80-byte messages to a PULL thread, through this module and through libzmq's C
+/// functions alone, in turn.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct ThroughputTests {
     private static let isBenchmark = ProcessInfo.processInfo.environment["MARTLET_BENCH"] != nil
@@ -23,9 +24,10 @@ struct ThroughputTests {
             wrapped.append(try Self.run(endpoint, sender: Self.sendWrapped, receiver: Self.receiveWrapped))
             bare.append(try Self.run(endpoint, sender: Self.sendBare, receiver: Self.receiveBare))
         }
+        let roundCount = Self.roundCount
         let transport = endpoint.prefix { $0 != ":" }
         print(
-            "zeromq \(transport), 80 bytes, \(Self.messageCount) messages, median of \(Self.roundCount), M/s:",
+            "zeromq \(transport), 80 bytes, \(Self.messageCount) messages, M/s, median of \(roundCount):",
             "module \(Self.median(wrapped)), C functions \(Self.median(bare))")
     }
 
@@ -88,7 +90,8 @@ struct ThroughputTests {
         bytes.withUnsafeBytes { bytes in
             for _ in 0..<count {
                 while zmq_send(socket.pointer, bytes.baseAddress, bytes.count, ZMQ_DONTWAIT) < 0 {
-                    var item = zmq_pollitem_t(socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLOUT), revents: 0)
+                    var item = zmq_pollitem_t(
+                        socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLOUT), revents: 0)
                     zmq_poll(&item, 1, 100)
                 }
             }
@@ -102,7 +105,8 @@ struct ThroughputTests {
         var left = count
         while left > 0 {
             guard zmq_msg_recv(message, socket.pointer, ZMQ_DONTWAIT) >= 0 else {
-                var item = zmq_pollitem_t(socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
+                var item = zmq_pollitem_t(
+                    socket: socket.pointer, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
                 zmq_poll(&item, 1, 100)
                 continue
             }

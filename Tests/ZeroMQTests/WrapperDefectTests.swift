@@ -6,9 +6,10 @@ import Testing
 
 @testable import ZeroMQ
 
-/// One test for each defect that users of other Swift wrappers reported or that their code shows. Some defects
-/// cannot be written here at all: there is no public handle, no value that is alive after `close()`, and no
-/// way to share a socket between threads, because `Socket` cannot be copied and each verb needs it exclusively.
+/// One test for each defect that users of other Swift wrappers reported or that their code shows. Some
+/// defects cannot be written here at all: there is no public handle, no value that is alive after
+/// `close()`, and no way to share a socket between threads, because `Socket` cannot be copied and each verb
+/// needs it exclusively.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct WrapperDefectTests {
     private static func connectedPair(_ context: borrowing Context, _ endpoint: String) throws -> Ends {
@@ -79,7 +80,8 @@ struct WrapperDefectTests {
         #expect(!secondHasMore)
     }
 
-    @Test("a message longer than 256 or 1,024 bytes is not cut", arguments: [256, 257, 1_024, 1_025, 100_000])
+    @Test(
+        "a message longer than 256 or 1,024 bytes is not cut", arguments: [256, 257, 1_024, 1_025, 100_000])
     func cutsNothing(byteCount: Int) throws {
         let context = try Context()
         var ends = try Self.connectedPair(context, "inproc://long")
@@ -109,7 +111,9 @@ struct WrapperDefectTests {
         #expect(result == .wouldBlock)
     }
 
-    @Test("an errno that no table knows is an error like any other, and does not trap", arguments: [EPIPE, 0, -5, 77_777])
+    @Test(
+        "an errno that no table knows is an error like any other, and does not trap",
+        arguments: [EPIPE, 0, -5, 77_777])
     func keepsUnknownErrno(code: Int32) {
         let error = ZeroMQError(.receive, code: code)
         #expect(error.code == code)
