@@ -64,10 +64,12 @@ struct SignalEnvelope: BitwiseCopyable {
         static let end: UInt32 = 2
     }
 
-    static let byteCount = 40
+    static let byteCount = 48
 
     var kind: UInt32
     var instrument: UInt32
+    /// Signal and gap records that follow.
+    var recordCount: UInt64
     /// As in the tick envelope: what the latency is measured from. 0 for records that measure nothing.
     var receivedAt: UInt64
     /// Session and sequence of the tick's last input record; 0 for a gap alone.
@@ -79,6 +81,7 @@ struct SignalEnvelope: BitwiseCopyable {
     init(kind: UInt32) {
         self.kind = kind
         instrument = 0
+        recordCount = 0
         receivedAt = 0
         session = 0
         inputSequence = 0
@@ -86,9 +89,10 @@ struct SignalEnvelope: BitwiseCopyable {
     }
 
     /// For the signals of the tick that the record with this sequence has completed.
-    init(_ envelope: TickEnvelope, _ sequence: UInt64) {
+    init(_ envelope: TickEnvelope, _ sequence: UInt64, recordCount count: Int) {
         kind = Kind.records
         instrument = envelope.instrument
+        recordCount = UInt64(count)
         receivedAt = envelope.receivedAt
         session = envelope.session
         inputSequence = sequence

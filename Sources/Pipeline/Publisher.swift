@@ -44,7 +44,7 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     /// Bytes of the largest message: some 500 signals, above which batching gains nothing.
     static var messageByteCountMax: Int { 64 * 1024 }
     /// Ticks taken per step and ring: bounds the time for which nothing else on this thread runs.
-    private static var ticksPerStep: Int { 256 }
+    private static var ticksPerStep: Int { 4_096 }
 
     init(
         sink: consuming Sink, inputs: consuming HandleArray<RingInput>, registry: InstrumentRegistry,
@@ -144,6 +144,7 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
             count: GapRecord.count(envelope.inputSequence - last - 1), reason: .conflated)
         var gapEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
         gapEnvelope.instrument = envelope.instrument
+        gapEnvelope.recordCount = 1
         let isAdded = withUnsafeBytes(of: gap) { unsafe add(gapEnvelope, $0) }
         // Told once: a value that is offered again after the sink was full finds nothing missing.
         if isAdded { streams[instrument].lastInputSequence = envelope.inputSequence - 1 }
@@ -153,8 +154,8 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     /// Adds one tick's records to the open packet, sending that first if they do not belong or fit into it.
     private mutating func add(_ envelope: SignalEnvelope, _ records: UnsafeRawBufferPointer) -> Bool {
         let instrument = Int(envelope.instrument)
-        // A tick's records stand in one packet; the count is from their lengths, gaps being shorter than signals.
-        let count = unsafe recordCount(records)
+        // A tick's records stand in one packet.
+        let count = Int(envelope.recordCount)
         if openInstrument != instrument || builder.count + count > recordsPerPacketMax {
             guard flush() else { return false }
             begin(instrument)
@@ -172,16 +173,6 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
             receiveTimesCount += 1
         }
         return true
-    }
-
-    private func recordCount(_ records: UnsafeRawBufferPointer) -> Int {
-        var offset = 0
-        var count = 0
-        while offset < records.count {
-            offset += Int(unsafe records[offset]) * 4
-            count += 1
-        }
-        return count
     }
 
     private func countRecords(_ records: UnsafeRawBufferPointer, _ count: Int) {

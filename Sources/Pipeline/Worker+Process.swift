@@ -144,9 +144,12 @@ extension Worker {
         _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
         _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool
     ) {
-        unsafe target.storeBytes(of: SignalEnvelope(envelope, sequence), as: SignalEnvelope.self)
         var cursor = unsafe target + SignalEnvelope.byteCount
-        if unsafe state.pointee.unwritten.count > 0 {
+        let hasGap = unsafe state.pointee.unwritten.count > 0
+        unsafe target.storeBytes(
+            of: SignalEnvelope(envelope, sequence, recordCount: horizons.count + (hasGap ? 1 : 0)),
+            as: SignalEnvelope.self)
+        if hasGap {
             unsafe cursor.storeBytes(
                 of: gapRecord(state.pointee.unwritten, session: envelope.session, record), as: GapRecord.self)
             unsafe cursor += GapRecord.byteCount
@@ -178,7 +181,7 @@ extension Worker {
             return
         }
         let common = unsafe commonFields(record, sequence, state, isFreshlyReset)
-        var signalEnvelope = SignalEnvelope(envelope, sequence)
+        var signalEnvelope = SignalEnvelope(envelope, sequence, recordCount: horizons.count)
         signalEnvelope.ringCount = output.count
         let byteCount = SignalEnvelope.byteCount + horizons.count * SignalRecord.byteCount
         guard let target = unsafe output.slot(Int(envelope.instrument)) else { return }
@@ -286,6 +289,7 @@ extension Worker {
         }
         var signalEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
         signalEnvelope.instrument = envelope.instrument
+        signalEnvelope.recordCount = 1
         unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
         let gap = GapRecord(
             publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session,
