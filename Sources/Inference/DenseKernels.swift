@@ -20,7 +20,8 @@ enum DenseKernels {
     ///   - destination: Room for `panels · 2` vectors.
     @inline(__always)
     static func run16(
-        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>,
+        bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, panels: Int, floor: Vector
     ) {
         var weights = weights
@@ -55,7 +56,8 @@ enum DenseKernels {
     /// As `run16`, for panels of 24 outputs.
     @inline(__always)
     static func run24(
-        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>,
+        bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, panels: Int
     ) {
         var weights = weights
@@ -96,7 +98,8 @@ enum DenseKernels {
     /// As `run16`, for panels of 32 outputs.
     @inline(__always)
     static func run32(
-        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>,
+        bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, panels: Int, floor: Vector
     ) {
         var weights = weights

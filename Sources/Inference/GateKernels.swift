@@ -17,11 +17,12 @@ enum GateKernels {
         }
     }
 
-    /// The first half of a GRU with `linear_before_reset` = 0: the hidden state times the reset gate. `hiddenSums` holds
-    /// z and r, 8 units each; the update gate replaces z there.
+    /// The first half of a GRU with `linear_before_reset` = 0: the hidden state times the reset gate. `hiddenSums`
+    /// holds z and r, 8 units each; the update gate replaces z there.
     @inline(__always)
     static func gruReset(
-        inputSums: UnsafePointer<Vector>, hiddenSums: UnsafeMutablePointer<Vector>, hidden: UnsafePointer<Vector>,
+        inputSums: UnsafePointer<Vector>, hiddenSums: UnsafeMutablePointer<Vector>,
+        hidden: UnsafePointer<Vector>,
         resetHidden: UnsafeMutablePointer<Vector>, groups: Int
     ) {
         for group in 0..<groups {

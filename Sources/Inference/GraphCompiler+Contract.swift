@@ -50,7 +50,8 @@ extension GraphCompiler {
             } else if input.name.hasPrefix("state_") {
                 try defineState(input, shape: shape)
             } else {
-                throw .value(name: input.name, reason: "an input is called 'features' or begins with 'state_'")
+                throw .value(
+                    name: input.name, reason: "an input is called 'features' or begins with 'state_'")
             }
         }
         guard hasFeatures else {
@@ -70,7 +71,9 @@ extension GraphCompiler {
         guard shape[2] == featureIndices.count else {
             throw .value(
                 name: input.name,
-                reason: "\(shape[2]) features, but metadata 'martlet.feature_names' lists \(featureIndices.count)")
+                reason:
+                    "\(shape[2]) features, but metadata 'martlet.feature_names' lists \(featureIndices.count)"
+            )
         }
         let source = Operand(space: .features, offset: 0, count: featureCount)
         values[input.name] = ShapedValue(value: .selection(source, featureIndices), shape: shape)

@@ -13,7 +13,8 @@ extension GraphCompiler {
         let count = try elementCount(layout.shape, node)
         guard let indices = layout.indices else {
             let stays = value.openLinear != nil && isReadOnce(node.inputs[0])
-            return try define(node, value.value, shape: layout.shape, openLinear: stays ? value.openLinear : nil)
+            return try define(
+                node, value.value, shape: layout.shape, openLinear: stays ? value.openLinear : nil)
         }
         precondition(indices.count == count, "A layout names a place for each element.")
         switch value.value {
@@ -57,14 +58,16 @@ extension GraphCompiler {
         case .int64(let values):
             return Tensor(name: tensor.name, shape: shape, elements: .int64(indices.map { values[$0] }))
         default:
-            throw refused(node, "constant '\(tensor.name)' is \(tensor.elementType), expected float32 or int64")
+            throw refused(
+                node, "constant '\(tensor.name)' is \(tensor.elementType), expected float32 or int64")
         }
     }
 
     /// The integers of a constant input, or nil if it is absent.
     private func integersInput(_ node: Node, _ index: Int, _ what: String) throws(ModelError) -> [Int64]? {
         guard let tensor = try constantInput(node, index, what) else { return nil }
-        guard let integers = tensor.integers, tensor.shape.count <= 1, integers.count <= ModelLimits.elements else {
+        guard let integers = tensor.integers, tensor.shape.count <= 1, integers.count <= ModelLimits.elements
+        else {
             throw refused(node, "\(what) is no list of integers")
         }
         return integers
@@ -94,7 +97,8 @@ extension GraphCompiler {
                 }
                 extent = Int64(shape[axis])
             }
-            guard extent == -1 || (1...Int64(total)).contains(extent), result.filter({ $0 == -1 }).count <= 1 else {
+            guard extent == -1 || (1...Int64(total)).contains(extent), result.filter({ $0 == -1 }).count <= 1
+            else {
                 throw refused(node, "a value of shape \(shape) does not fit the shape \(target)")
             }
             if extent > 0 { known = min(known * Int(extent), ModelLimits.elements + 1) }
@@ -107,7 +111,9 @@ extension GraphCompiler {
             result[axis] = total / known
             known = total
         }
-        guard known == total else { throw refused(node, "a value of shape \(shape) does not fit the shape \(target)") }
+        guard known == total else {
+            throw refused(node, "a value of shape \(shape) does not fit the shape \(target)")
+        }
         return result
     }
 
@@ -125,7 +131,9 @@ extension GraphCompiler {
 
     private func unsqueezed(_ node: Node, _ shape: [Int]) throws(ModelError) -> [Int] {
         try checkAttributes(node, known: [])
-        guard let axes = try integersInput(node, 1, "the axes") else { throw refused(node, "the axes are missing") }
+        guard let axes = try integersInput(node, 1, "the axes") else {
+            throw refused(node, "the axes are missing")
+        }
         guard axes.count + shape.count <= ModelLimits.rank else {
             throw refused(node, "more than \(ModelLimits.rank) dimensions")
         }
@@ -152,7 +160,8 @@ extension GraphCompiler {
         var order = Array(shape.indices.reversed())
         switch node.attributes["perm"] {
         case nil: break
-        case .integers(let perm) where perm.sorted() == shape.indices.map({ Int64($0) }): order = perm.map { Int($0) }
+        case .integers(let perm) where perm.sorted() == shape.indices.map({ Int64($0) }):
+            order = perm.map { Int($0) }
         default: throw refused(node, "attribute 'perm' is no order of the axes of shape \(shape)")
         }
         let result = order.map { shape[$0] }
@@ -165,7 +174,8 @@ extension GraphCompiler {
 
     private func sliced(_ node: Node, _ shape: [Int]) throws(ModelError) -> Layout {
         try checkAttributes(node, known: [])
-        guard let starts = try integersInput(node, 1, "the starts"), let ends = try integersInput(node, 2, "the ends"),
+        guard let starts = try integersInput(node, 1, "the starts"),
+            let ends = try integersInput(node, 2, "the ends"),
             starts.count == ends.count
         else { throw refused(node, "starts and ends are missing or differ in number") }
         let axes = try integersInput(node, 3, "the axes") ?? (0..<Int64(starts.count)).map { $0 }
@@ -226,14 +236,18 @@ extension GraphCompiler {
         shape[axis] = 0
         for part in parts {
             var other = part.shape
-            guard other.count == shape.count else { throw refused(node, "inputs of different numbers of dimensions") }
+            guard other.count == shape.count else {
+                throw refused(node, "inputs of different numbers of dimensions")
+            }
             let extent = other[axis]
             other[axis] = shape[axis]
             guard other == shape, extent <= ModelLimits.elements else {
                 throw refused(node, "an input of shape \(part.shape) does not fit \(first.shape)")
             }
             shape[axis] += extent
-            guard shape[axis] <= ModelLimits.elements else { throw refused(node, "a result of shape \(shape)") }
+            guard shape[axis] <= ModelLimits.elements else {
+                throw refused(node, "a result of shape \(shape)")
+            }
         }
         let destination = try allocate(try elementCount(shape, node))
         let outerCount = shape[..<axis].reduce(1, *)
@@ -245,7 +259,8 @@ extension GraphCompiler {
                 let count = parts[index].shape[axis] * innerCount
                 let from = Operand(space: source.space, offset: source.offset + outer * count, count: count)
                 let to = Operand(space: .arena, offset: destination.offset + offset, count: count)
-                try append(Layer(name: node.name, operation: .copy(source: from), destination: to, shape: shape))
+                try append(
+                    Layer(name: node.name, operation: .copy(source: from), destination: to, shape: shape))
                 offset += count
             }
         }

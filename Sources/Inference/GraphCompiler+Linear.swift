@@ -36,7 +36,8 @@ extension GraphCompiler {
         try appendLinear(node, matrix, shape: [1, rows])
     }
 
-    private func gemmBias(_ node: Node, _ bias: Tensor, rows: Int, scale: Float) throws(ModelError) -> [Float] {
+    private func gemmBias(_ node: Node, _ bias: Tensor, rows: Int, scale: Float) throws(ModelError) -> [Float]
+    {
         guard let floats = bias.floats, bias.shape.dropLast().allSatisfy({ $0 == 1 }),
             floats.count == rows || floats.count == 1
         else {
@@ -56,7 +57,8 @@ extension GraphCompiler {
             throw refused(node, "a weight of shape \(weights.shape), expected two dimensions")
         }
         guard let columns = value.shape.last, columns == weights.shape[0], weights.shape[1] > 0 else {
-            throw refused(node, "a weight of shape \(weights.shape) does not fit a value of shape \(value.shape)")
+            throw refused(
+                node, "a weight of shape \(weights.shape) does not fit a value of shape \(value.shape)")
         }
         guard value.shape.dropLast().allSatisfy({ $0 == 1 }) else {
             throw refused(node, "a value of shape \(value.shape): more than one row at once is not supported")

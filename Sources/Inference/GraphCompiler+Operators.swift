@@ -185,7 +185,8 @@ extension GraphCompiler {
             let constant = Double(constants[index])
             switch node.operatorName {
             case "Add": offset[index] += constant
-            case "Sub" where constantIsLeft: (scale[index], offset[index]) = (-scale[index], constant - offset[index])
+            case "Sub" where constantIsLeft:
+                (scale[index], offset[index]) = (-scale[index], constant - offset[index])
             case "Sub": offset[index] -= constant
             case "Mul":
                 scale[index] *= constant

@@ -32,7 +32,8 @@ extension GraphCompiler {
         gated.nextCell = try allocate(gated.units)
         try append(
             Layer(
-                name: node.name, operation: .lstm(gated), destination: destination, shape: [1, 1, gated.units]))
+                name: node.name, operation: .lstm(gated), destination: destination,
+                shape: [1, 1, gated.units]))
         try defineRecurrent(node, destination, units: gated.units, layout: layout)
         try define(node, .operand(gated.nextCell), shape: [1, 1, gated.units], output: 2)
     }
@@ -61,17 +62,21 @@ extension GraphCompiler {
         guard layout == 0 || layout == 1 else { throw refused(node, "layout \(layout), expected 0 or 1") }
         let value = try input(node, 0)
         guard value.shape.count == 3, value.shape[0] == 1, value.shape[1] == 1 else {
-            throw refused(node, "an input of shape \(value.shape), expected one step of one sequence: [1, 1, I]")
+            throw refused(
+                node, "an input of shape \(value.shape), expected one step of one sequence: [1, 1, I]")
         }
         if let lengths = try constantInput(node, 4, "the sequence length") {
             guard lengths.integers == [1] else { throw refused(node, "the sequence length is not 1") }
         }
         let columns = value.shape[2]
-        guard let input = try floatsInput(node, 1, "the weight"), let hidden = try floatsInput(node, 2, "the weight")
+        guard let input = try floatsInput(node, 1, "the weight"),
+            let hidden = try floatsInput(node, 2, "the weight")
         else { throw refused(node, "a weight is missing") }
         guard hidden.shape.count == 3, hidden.shape[0] == 1, hidden.shape[2] > 0,
             hidden.shape[1] == gates * hidden.shape[2]
-        else { throw refused(node, "a recurrent weight of shape \(hidden.shape), expected [1, \(gates)·H, H]") }
+        else {
+            throw refused(node, "a recurrent weight of shape \(hidden.shape), expected [1, \(gates)·H, H]")
+        }
         let units = hidden.shape[2]
         guard input.shape == [1, gates * units, columns] else {
             throw refused(

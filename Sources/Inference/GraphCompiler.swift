@@ -80,7 +80,8 @@ struct GraphCompiler {
         list.arenaCount += padded(count)
         guard list.arenaCount <= ModelLimits.arenaElements else {
             throw .limit(
-                what: "elements of intermediate values", found: list.arenaCount, limit: ModelLimits.arenaElements)
+                what: "elements of intermediate values", found: list.arenaCount,
+                limit: ModelLimits.arenaElements)
         }
         return operand
     }
@@ -150,7 +151,8 @@ struct GraphCompiler {
     /// Number of elements of a shape, within the limits.
     func elementCount(_ shape: [Int], _ node: Node) throws(ModelError) -> Int {
         guard shape.count <= ModelLimits.rank else {
-            throw .limit(what: "dimensions at node '\(node.name)'", found: shape.count, limit: ModelLimits.rank)
+            throw .limit(
+                what: "dimensions at node '\(node.name)'", found: shape.count, limit: ModelLimits.rank)
         }
         var count = 1
         for extent in shape {
@@ -180,7 +182,8 @@ struct GraphCompiler {
             let operand = try allocate(indices.count)
             try append(
                 Layer(
-                    name: node.name, operation: selection(source, indices), destination: operand, shape: value.shape))
+                    name: node.name, operation: selection(source, indices), destination: operand,
+                    shape: value.shape))
             return operand
         case .affine(let inner, let scale, let offset):
             // An affine map is of an operand or a selection, so that this goes one deep.
@@ -189,7 +192,8 @@ struct GraphCompiler {
             try append(
                 Layer(
                     name: node.name,
-                    operation: .affine(source: source, scale: scale.map(Float.init), offset: offset.map(Float.init)),
+                    operation: .affine(
+                        source: source, scale: scale.map(Float.init), offset: offset.map(Float.init)),
                     destination: operand, shape: value.shape))
             return operand
         }
@@ -217,7 +221,9 @@ struct GraphCompiler {
     }
 
     private func selection(_ source: Operand, _ indices: [Int32]) -> Layer.Operation {
-        guard isRun(indices), let first = indices.first else { return .gather(source: source, indices: indices) }
+        guard isRun(indices), let first = indices.first else {
+            return .gather(source: source, indices: indices)
+        }
         return .copy(
             source: Operand(space: source.space, offset: source.offset + Int(first), count: indices.count))
     }

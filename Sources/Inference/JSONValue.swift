@@ -100,7 +100,9 @@ struct JSONReader {
             skipSpace()
             guard skip(":") else { throw error("a name without a colon") }
             let value = try value(depth: depth + 1)
-            guard members.updateValue(value, forKey: name) == nil else { throw error("'\(name)' stands twice") }
+            guard members.updateValue(value, forKey: name) == nil else {
+                throw error("'\(name)' stands twice")
+            }
             skipSpace()
             if skip("}") { return .object(members) }
             guard skip(",") else { throw error("an object that is not closed") }

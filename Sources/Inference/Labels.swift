@@ -17,9 +17,9 @@ public enum Labels {
     ///
     ///     l = Σ_{j=1…k} (m(t+j) - m(t)) / (k · m(t))
     ///
-    /// which is (mean of the next k mids - mid) / mid. The sum is exact in integers; it, k and m(t) are each rounded to
-    /// 64-bit floats, then comes one product and one quotient. Up if l > alpha, down if l < -alpha, flat otherwise: both
-    /// comparisons are strict.
+    /// which is (mean of the next k mids - mid) / mid. The sum is exact in integers; it, k and m(t) are each rounded
+    /// to 64-bit floats, then comes one product and one quotient. Up if l > alpha, down if l < -alpha, flat
+    /// otherwise: both comparisons are strict.
     ///
     /// There is no label (nil) where fewer than k ticks follow before the next reset or the end, and where m(t) or one
     /// of the next k mids is undefined or not positive.

@@ -42,7 +42,8 @@ public struct Model: Sendable {
     ///   - featureSetVersion: Version of the feature set. A model for another version is refused.
     ///   - kernels: Which kernels to pack for; other than `.predicted` is for tests and measurements.
     public init(
-        onnx bytes: [UInt8], availableFeatures: [String], featureSetVersion: Int, kernels: KernelPolicy = .predicted
+        onnx bytes: [UInt8], availableFeatures: [String], featureSetVersion: Int,
+        kernels: KernelPolicy = .predicted
     ) throws(ModelError) {
         let graph: Graph
         do {
@@ -66,7 +67,8 @@ public struct Model: Sendable {
     private static func indices(of names: [String], in available: [String]) throws(ModelError) -> [Int] {
         var places: [String: Int] = [:]
         for (index, name) in available.enumerated() {
-            precondition(places.updateValue(index, forKey: name) == nil, "The names of a feature set are distinct.")
+            precondition(
+                places.updateValue(index, forKey: name) == nil, "The names of a feature set are distinct.")
         }
         var indices: [Int] = []
         for name in names {
@@ -84,8 +86,8 @@ public struct Model: Sendable {
 
 /// What the copies of a `Model` share.
 ///
-/// `@unchecked Sendable`: the memory behind the pointers is written in `init` and read only from then on, by any thread,
-/// until `deinit`.
+/// `@unchecked Sendable`: the memory behind the pointers is written in `init` and read only from then on, by any
+/// thread, until `deinit`.
 final class ModelStorage: @unchecked Sendable {
     let metadata: ModelMetadata
     let list: LayerList
@@ -106,7 +108,9 @@ final class ModelStorage: @unchecked Sendable {
         plan = packer.plan
         packedByteCount = packer.bytes.count
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(packer.bytes.count, 64), alignment: 64)
-        packer.bytes.withUnsafeBytes { memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count) }
+        packer.bytes.withUnsafeBytes {
+            memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count)
+        }
         packed = UnsafeRawPointer(memory)
         steps = UnsafePointer(ModelStorage.allocated(packer.steps))
         stepCount = packer.steps.count
@@ -123,7 +127,9 @@ final class ModelStorage: @unchecked Sendable {
         updates.deallocate()
     }
 
-    private static func allocated<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element> {
+    private static func allocated<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<
+        Element
+    > {
         let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(values.count, 1))
         for (index, value) in values.enumerated() {
             (memory + index).initialize(to: value)

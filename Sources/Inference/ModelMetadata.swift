@@ -75,7 +75,9 @@ extension ModelMetadata {
         horizons = try reader.horizons()
         name = try reader.string("name") ?? ""
         trainingDataSHA256 = try reader.hashes("training_data_sha256")
-        trainingEndTimestamp = try reader.integer("training_end_timestamp", in: 0...Int.max).map { UInt64($0) }
+        trainingEndTimestamp = try reader.integer("training_end_timestamp", in: 0...Int.max).map {
+            UInt64($0)
+        }
         metrics = try reader.metrics()
         density = try reader.number("density", in: 0...1)
         if let text = try reader.string("precision") {
@@ -86,7 +88,8 @@ extension ModelMetadata {
         } else {
             precision = nil
         }
-        unknownKeys = entries.keys.filter { $0.hasPrefix("martlet.") && !MetadataReader.keys.contains($0) }.sorted()
+        unknownKeys = entries.keys.filter { $0.hasPrefix("martlet.") && !MetadataReader.keys.contains($0) }
+            .sorted()
     }
 }
 
@@ -175,7 +178,9 @@ private struct MetadataReader {
 
     func metrics() throws(ModelError) -> [String: Double] {
         guard let value = try value("metrics") else { return [:] }
-        guard case .object(let members) = value else { throw error("metrics", "expected an object of numbers") }
+        guard case .object(let members) = value else {
+            throw error("metrics", "expected an object of numbers")
+        }
         var metrics: [String: Double] = [:]
         for (name, member) in members {
             guard let number = member.double else { throw error("metrics", "'\(name)' is not a number") }
@@ -202,7 +207,8 @@ private struct MetadataReader {
     private func horizon(_ element: JSONValue, index: Int) throws(ModelError) -> ModelMetadata.Horizon {
         func wrong(_ reason: String) -> ModelError { error("horizons", "element \(index): \(reason)") }
         guard case .object(let members) = element else { throw wrong("expected an object") }
-        guard case .integer(let length)? = members["length"], let length = UInt32(exactly: length), length > 0 else {
+        guard case .integer(let length)? = members["length"], let length = UInt32(exactly: length), length > 0
+        else {
             throw wrong("'length': expected an integer from 1 to \(UInt32.max)")
         }
         let unit: ModelMetadata.Horizon.Unit

@@ -1,14 +1,15 @@
 /// Products of a full matrix of at most 16 outputs and a vector, as the last layers of small models are.
 ///
-/// With one or two vectors of outputs, two chains would wait for each other's latency, so that there are four: inputs by
-/// index modulo 4, then (0 + 1) + (2 + 3), then + bias.
+/// With one or two vectors of outputs, two chains would wait for each other's latency, so that there are four: inputs
+/// by index modulo 4, then (0 + 1) + (2 + 3), then + bias.
 enum NarrowKernels {
     typealias Vector = SIMD8<Float>
 
     /// Up to 8 outputs.
     @inline(__always)
     static func run8(
-        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>,
+        bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, floor: Vector
     ) {
         var sum0 = Vector.zero
@@ -24,15 +25,20 @@ enum NarrowKernels {
             column &+= 4
         }
         if column < columns { sum0.addProduct(Vector(repeating: source[column]), weights[column]) }
-        if column &+ 1 < columns { sum1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1]) }
-        if column &+ 2 < columns { sum2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2]) }
+        if column &+ 1 < columns {
+            sum1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1])
+        }
+        if column &+ 2 < columns {
+            sum2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2])
+        }
         destination[0] = DenseKernels.finish(sum0 + sum1, sum2 + sum3, bias[0], floor)
     }
 
     /// Up to 16 outputs.
     @inline(__always)
     static func run16(
-        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        _ source: UnsafePointer<Float>, columns: Int, weights: UnsafePointer<Vector>,
+        bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, floor: Vector
     ) {
         var sums = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)

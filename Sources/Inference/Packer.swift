@@ -21,7 +21,8 @@ struct Packer {
     private static func multiplyAdds(_ layer: Layer) -> Int {
         switch layer.operation {
         case .linear(_, let matrix, _): matrix.weights.count
-        case .gru(let gated, _), .lstm(let gated): gated.inputMatrix.weights.count + gated.hiddenMatrix.weights.count
+        case .gru(let gated, _), .lstm(let gated):
+            gated.inputMatrix.weights.count + gated.hiddenMatrix.weights.count
         default: 0
         }
     }
@@ -50,7 +51,8 @@ struct Packer {
             step.kind = .linear
             step.source = Step.Slot(source)
             set(activation, in: &step)
-            let packing = choose(matrix, order: matrix.chains == 4 ? .narrow(matrix.rows) : .rows(matrix.rows))
+            let packing = choose(
+                matrix, order: matrix.chains == 4 ? .narrow(matrix.rows) : .rows(matrix.rows))
             step.product = pack(packing)
             products = [(matrix, packing)]
         case .activation(let source, let function):
@@ -73,7 +75,8 @@ struct Packer {
         }
         steps.append(step)
         plan.append(
-            PlannedLayer(layer, products: products, packedByteCount: bytes.count - bytesBefore, exceedsL1: exceedsL1))
+            PlannedLayer(
+                layer, products: products, packedByteCount: bytes.count - bytesBefore, exceedsL1: exceedsL1))
     }
 
     private mutating func packGRU(
@@ -222,6 +225,7 @@ enum PlannerCosts {
 
     static func sparseCycles(_ packing: MatrixPacking) -> Double {
         // Beside the weights a block loads its index and its input.
-        Double(packing.blockCount) * Double(packing.vectors + 2) / 2 + Double(packing.panels) * panelCycles * 2
+        Double(packing.blockCount) * Double(packing.vectors + 2) / 2 + Double(packing.panels) * panelCycles
+            * 2
     }
 }

@@ -20,7 +20,8 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
     public let predictedNanoseconds: Double
 
     init(
-        _ layer: Layer, products: [(matrix: Matrix, packing: MatrixPacking)], packedByteCount: Int, exceedsL1: Bool
+        _ layer: Layer, products: [(matrix: Matrix, packing: MatrixPacking)], packedByteCount: Int,
+        exceedsL1: Bool
     ) {
         name = layer.name
         operation = PlannedLayer.operation(layer.operation)
@@ -60,7 +61,8 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
         let head = "\(name): \(operation), shape \(shape)"
         guard multiplyAdds > 0 else { return head }
         let percent = { (share: Double) in "\((share * 1000).rounded() / 10) %" }
-        return head + ", \(multiplyAdds) multiply-adds, density \(percent(density)), blocks \(percent(blockDensity)), "
+        return head
+            + ", \(multiplyAdds) multiply-adds, density \(percent(density)), blocks \(percent(blockDensity)), "
             + "\(kernel), \(packedByteCount) bytes, \(Int(predictedNanoseconds.rounded())) ns predicted"
     }
 }

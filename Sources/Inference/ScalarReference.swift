@@ -31,7 +31,8 @@ public struct ScalarReference {
     public mutating func step(features: [Float]) -> [String: [Float]] {
         for layer in list.layers {
             let values = result(layer, features)
-            arena.replaceSubrange(layer.destination.offset..<layer.destination.offset + values.count, with: values)
+            arena.replaceSubrange(
+                layer.destination.offset..<layer.destination.offset + values.count, with: values)
         }
         for (source, destination) in list.stateUpdates {
             state.replaceSubrange(
@@ -110,11 +111,14 @@ public struct ScalarReference {
         let inputSums = ScalarReference.product(gated.inputMatrix, Array(read(gated.input, features)))
         let hiddenSums = ScalarReference.product(gated.hiddenMatrix, hidden)
         let update = (0..<units).map { ScalarFunctions.sigmoid(inputSums[$0] + hiddenSums[$0]) }
-        let reset = (0..<units).map { ScalarFunctions.sigmoid(inputSums[units + $0] + hiddenSums[units + $0]) }
+        let reset = (0..<units).map {
+            ScalarFunctions.sigmoid(inputSums[units + $0] + hiddenSums[units + $0])
+        }
         let candidate: [Float]
         if linearBeforeReset {
             candidate = (0..<units).map {
-                ScalarFunctions.tanh(inputSums[2 * units + $0].addingProduct(reset[$0], hiddenSums[2 * units + $0]))
+                ScalarFunctions.tanh(
+                    inputSums[2 * units + $0].addingProduct(reset[$0], hiddenSums[2 * units + $0]))
             }
         } else {
             let matrix = gated.hiddenMatrix.slice(rows: 2 * units..<3 * units)

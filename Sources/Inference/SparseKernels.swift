@@ -21,7 +21,8 @@ enum SparseKernels {
     @inline(__always)
     static func run16(
         _ source: UnsafePointer<Float>, panels: UnsafePointer<SparsePanel>, indices: UnsafePointer<Int32>,
-        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>, destination: UnsafeMutablePointer<Vector>,
+        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        destination: UnsafeMutablePointer<Vector>,
         panelCount: Int, floor: Vector
     ) {
         var weights = weights
@@ -63,7 +64,8 @@ enum SparseKernels {
     @inline(__always)
     static func run24(
         _ source: UnsafePointer<Float>, panels: UnsafePointer<SparsePanel>, indices: UnsafePointer<Int32>,
-        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>, destination: UnsafeMutablePointer<Vector>,
+        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        destination: UnsafeMutablePointer<Vector>,
         panelCount: Int
     ) {
         var weights = weights
@@ -112,7 +114,8 @@ enum SparseKernels {
     @inline(__always)
     static func run32(
         _ source: UnsafePointer<Float>, panels: UnsafePointer<SparsePanel>, indices: UnsafePointer<Int32>,
-        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>, destination: UnsafeMutablePointer<Vector>,
+        weights: UnsafePointer<Vector>, bias: UnsafePointer<Vector>,
+        destination: UnsafeMutablePointer<Vector>,
         panelCount: Int
     ) {
         var weights = weights

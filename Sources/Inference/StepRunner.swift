@@ -35,7 +35,8 @@ struct StepRunner {
 
     /// One function holds the branching; each case is one loop nest.
     @inline(__always)
-    func run(_ step: UnsafePointer<Step>, features: UnsafePointer<Float>, state: UnsafeMutablePointer<Float>) {
+    func run(_ step: UnsafePointer<Step>, features: UnsafePointer<Float>, state: UnsafeMutablePointer<Float>)
+    {
         let memory = Memory(arena: arena, state: state, features: features)
         let vectorCount = (step.pointee.count &+ 7) >> 3
         let destination = memory.write(step.pointee.destination)
@@ -47,7 +48,8 @@ struct StepRunner {
             for index in 0..<step.pointee.count { target[index] = source[Int(indices[index])] }
         case .copy:
             StepRunner.copy(
-                memory.read(step.pointee.source), arena + step.pointee.destination.offset, count: step.pointee.count)
+                memory.read(step.pointee.source), arena + step.pointee.destination.offset,
+                count: step.pointee.count)
         case .affine:
             let source = memory.vectors(step.pointee.source)
             let scale = table(step.pointee.table, of: Vector.self)
@@ -69,7 +71,8 @@ struct StepRunner {
             }
             applyInPlace(step, destination, vectorCount: vectorCount)
         case .add, .subtract, .multiply:
-            combine(step, memory.vectors(step.pointee.source), memory.vectors(step.pointee.second), destination)
+            combine(
+                step, memory.vectors(step.pointee.source), memory.vectors(step.pointee.second), destination)
         case .softmax:
             softmax(step, memory.read(step.pointee.source))
         case .gruLinearBeforeReset, .gru:
@@ -85,7 +88,9 @@ struct StepRunner {
     }
 
     @inline(__always)
-    private func table<Element: BitwiseCopyable>(_ offset: Int, of type: Element.Type) -> UnsafePointer<Element> {
+    private func table<Element: BitwiseCopyable>(_ offset: Int, of type: Element.Type) -> UnsafePointer<
+        Element
+    > {
         (packed + offset).assumingMemoryBound(to: Element.self)
     }
 
@@ -184,7 +189,9 @@ struct StepRunner {
         var group = 0
         while group < count {
             var greatest = source[group]
-            for index in group..<group &+ width { greatest = source[index] > greatest ? source[index] : greatest }
+            for index in group..<group &+ width {
+                greatest = source[index] > greatest ? source[index] : greatest
+            }
             for index in group..<group &+ width { target[index] = source[index] - greatest }
             group &+= width
         }
@@ -233,7 +240,8 @@ struct StepRunner {
         product(step.pointee.hiddenProduct, memory.read(step.pointee.second), hiddenSums)
         GateKernels.lstm(
             inputSums: inputSums, hiddenSums: hiddenSums, cell: memory.vectors(step.pointee.cell),
-            destination: memory.write(step.pointee.destination), nextCell: memory.write(step.pointee.nextCell),
+            destination: memory.write(step.pointee.destination),
+            nextCell: memory.write(step.pointee.nextCell),
             groups: step.pointee.width)
     }
 }

@@ -61,7 +61,8 @@ private struct GraphReader {
         try checkOrder(nodes: nodes, inputs: inputs, outputs: outputs, initializers: initializers)
         return Graph(
             name: graph.name, irVersion: irVersion, opset: opset, otherOpsets: otherOpsets, inputs: inputs,
-            outputs: outputs, nodes: nodes, initializers: initializers, metadata: try metadata(model.metadataProps))
+            outputs: outputs, nodes: nodes, initializers: initializers,
+            metadata: try metadata(model.metadataProps))
     }
 
     private func check(_ found: Int, _ what: String, _ limit: Int) throws(ONNXError) {
@@ -72,7 +73,8 @@ private struct GraphReader {
         try check(name.utf8.count, "bytes in the name of \(what)", limits.nameBytes)
     }
 
-    private func opsets(_ protos: [Martlet_Onnx_OperatorSetIdProto]) throws(ONNXError) -> (Int, [String: Int]) {
+    private func opsets(_ protos: [Martlet_Onnx_OperatorSetIdProto]) throws(ONNXError) -> (Int, [String: Int])
+    {
         var opset: Int?
         var others: [String: Int] = [:]
         for proto in protos {
@@ -141,7 +143,9 @@ private struct GraphReader {
         try checkName(proto.opType, "an operator")
         try checkName(proto.domain, "a domain")
         let name = proto.name.isEmpty ? "#\(index)" : proto.name
-        guard !proto.opType.isEmpty else { throw .node(name: name, operator: "", reason: "it names no operator") }
+        guard !proto.opType.isEmpty else {
+            throw .node(name: name, operator: "", reason: "it names no operator")
+        }
         for value in proto.input + proto.output {
             try checkName(value, "a value")
         }
@@ -150,7 +154,8 @@ private struct GraphReader {
             try checkName(attribute.name, "an attribute")
             let value = try self.attribute(attribute, node: name, op: proto.opType)
             guard attributes.updateValue(value, forKey: attribute.name) == nil else {
-                throw .node(name: name, operator: proto.opType, reason: "attribute '\(attribute.name)' stands twice")
+                throw .node(
+                    name: name, operator: proto.opType, reason: "attribute '\(attribute.name)' stands twice")
             }
         }
         return Node(
@@ -178,7 +183,9 @@ private struct GraphReader {
         case 8:
             var strings: [String] = []
             for bytes in proto.strings {
-                guard let text = String(validating: bytes, as: UTF8.self) else { throw refused("is not UTF-8") }
+                guard let text = String(validating: bytes, as: UTF8.self) else {
+                    throw refused("is not UTF-8")
+                }
                 strings.append(text)
             }
             return .strings(strings)
@@ -207,7 +214,8 @@ private struct GraphReader {
             for output in node.outputs where !output.isEmpty {
                 guard known.insert(output).inserted else {
                     throw .node(
-                        name: node.name, operator: node.operatorName, reason: "its output '\(output)' is made twice")
+                        name: node.name, operator: node.operatorName,
+                        reason: "its output '\(output)' is made twice")
                 }
             }
         }
@@ -222,7 +230,9 @@ private struct GraphReader {
         }
     }
 
-    private func metadata(_ entries: [Martlet_Onnx_StringStringEntryProto]) throws(ONNXError) -> [String: String] {
+    private func metadata(_ entries: [Martlet_Onnx_StringStringEntryProto]) throws(ONNXError) -> [String:
+        String]
+    {
         var result: [String: String] = [:]
         for entry in entries {
             try checkName(entry.key, "a metadata key")

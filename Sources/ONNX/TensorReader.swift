@@ -36,7 +36,8 @@ struct TensorReader {
             let (product, overflow) = count.multipliedReportingOverflow(by: Int(extent))
             guard !overflow, product <= limits.elements else {
                 throw .limit(
-                    what: "elements of tensor '\(name)'", found: overflow ? .max : product, limit: limits.elements)
+                    what: "elements of tensor '\(name)'", found: overflow ? .max : product,
+                    limit: limits.elements)
             }
             count = product
         }
@@ -75,12 +76,16 @@ struct TensorReader {
             guard proto.int32Data.allSatisfy({ Int8(exactly: $0) != nil }) else {
                 throw .tensor(name: name, reason: "an element outside of int8")
             }
-            (found, elements) = (proto.int32Data.count, .int8(proto.int32Data.map { Int8(truncatingIfNeeded: $0) }))
+            (found, elements) = (
+                proto.int32Data.count, .int8(proto.int32Data.map { Int8(truncatingIfNeeded: $0) })
+            )
         case .uint8:
             guard proto.int32Data.allSatisfy({ UInt8(exactly: $0) != nil }) else {
                 throw .tensor(name: name, reason: "an element outside of uint8")
             }
-            (found, elements) = (proto.int32Data.count, .uint8(proto.int32Data.map { UInt8(truncatingIfNeeded: $0) }))
+            (found, elements) = (
+                proto.int32Data.count, .uint8(proto.int32Data.map { UInt8(truncatingIfNeeded: $0) })
+            )
         case .bool:
             (found, elements) = (proto.int32Data.count, .bool(proto.int32Data.map { $0 != 0 }))
         }

@@ -13,7 +13,8 @@ import Testing
 
     @Test(.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set"))
     func `every model of the zoo agrees with ONNX Runtime over 250 ticks`() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-zoo-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "martlet-zoo-\(UUID().uuidString)")
         defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
         let maker = try PythonProcess("make_models.py", ["zoo", folder.path, "--steps", "250"])
         #expect(try maker.readLine(timeoutSeconds: 300) == "done")
@@ -68,8 +69,12 @@ import Testing
         var mixed: [[String: [Float]]] = []
         for (tick, row) in zoo.features.enumerated() {
             let stranger = zoo.features[zoo.features.count - 1 - tick]
-            stranger.withUnsafeBufferPointer { if let base = $0.baseAddress { engine.step(features: base, state: &other) } }
-            row.withUnsafeBufferPointer { if let base = $0.baseAddress { engine.step(features: base, state: &state) } }
+            stranger.withUnsafeBufferPointer {
+                if let base = $0.baseAddress { engine.step(features: base, state: &other) }
+            }
+            row.withUnsafeBufferPointer {
+                if let base = $0.baseAddress { engine.step(features: base, state: &state) }
+            }
             mixed.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
         }
         #expect(bits(mixed) == alone)
@@ -84,7 +89,9 @@ import Testing
         var results: [[String: [Float]]] = []
         for row in zoo.features {
             let vector = Array((row + [1e30]).reversed())
-            vector.withUnsafeBufferPointer { if let base = $0.baseAddress { engine.step(features: base, state: &state) } }
+            vector.withUnsafeBufferPointer {
+                if let base = $0.baseAddress { engine.step(features: base, state: &state) }
+            }
             results.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
         }
         #expect(bits(results) == bits(try run(zoo, .predicted)))

@@ -14,7 +14,8 @@ import Testing
         while pattern < 1 << 32 {
             var vector = SIMD8<Float>.zero
             for lane in 0..<8 {
-                vector[lane] = Float(bitPattern: UInt32(truncatingIfNeeded: pattern &+ UInt64(lane * FunctionsTests.step)))
+                vector[lane] = Float(
+                    bitPattern: UInt32(truncatingIfNeeded: pattern &+ UInt64(lane * FunctionsTests.step)))
                 if !vector[lane].isFinite { vector[lane] = 0 }
             }
             body(vector)

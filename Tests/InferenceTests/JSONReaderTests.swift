@@ -4,8 +4,10 @@ import Testing
 
 @Suite struct JSONReaderTests {
     @Test(arguments: [
-        "", " ", "{", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"",
-        "01", "1.", ".5", "-", "+1", "1e", "1e999", "nul", "tru", "1 2", "[1]]", "{\"a\":1,\"a\":2}", "\"\n\"", "NaN",
+        "", " ", "{", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "\"", "\"\\x\"", "\"\\u12\"",
+        "\"\\ud800\"",
+        "01", "1.", ".5", "-", "+1", "1e", "1e999", "nul", "tru", "1 2", "[1]]", "{\"a\":1,\"a\":2}",
+        "\"\n\"", "NaN",
     ])
     func `text that is not JSON is refused`(_ text: String) {
         #expect(throws: JSONError.self) { try JSONReader.read(text) }
@@ -13,7 +15,9 @@ import Testing
 
     @Test func `nesting is bounded`() {
         let deep = String(repeating: "[", count: 100_000)
-        #expect(throws: JSONError(byteOffset: 16, reason: "nested deeper than 16")) { try JSONReader.read(deep) }
+        #expect(throws: JSONError(byteOffset: 16, reason: "nested deeper than 16")) {
+            try JSONReader.read(deep)
+        }
     }
 
     @Test func `values keep their kind`() throws {

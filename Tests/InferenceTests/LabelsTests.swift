@@ -6,7 +6,9 @@ import Testing
 @Suite struct LabelsTests {
     private func labels(_ mids: [Int64], horizon: Int, alpha: Double, resets: [Int] = []) -> [Int8?] {
         let flags = mids.indices.map { resets.contains($0) }
-        return Labels.smoothedMid(mids: mids, resets: flags, horizon: horizon, alpha: alpha).map { $0?.rawValue }
+        return Labels.smoothedMid(mids: mids, resets: flags, horizon: horizon, alpha: alpha).map {
+            $0?.rawValue
+        }
     }
 
     // The examples of docs/MODEL.md.
@@ -36,7 +38,8 @@ import Testing
         var generator = SplitMix(state: 11)
         let mids = walk(&generator, count: 20_000)
         let resets = mids.map { _ in Int.random(in: 0..<500, using: &generator) == 0 }
-        let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-labels-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "martlet-labels-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
         try mids.withUnsafeBytes { try Data($0).write(to: folder.appending(path: "mids.i64")) }
@@ -44,7 +47,9 @@ import Testing
         let twin = try PythonProcess("labels_oracle.py", [folder.path, "1:0", "10:1e-5", "100:2e-5"])
         #expect(try twin.readLine() == "done")
         for (horizon, alpha) in [(1, 0.0), (10, 1e-5), (100, 2e-5)] {
-            let expected = try Data(contentsOf: folder.appending(path: "labels.\(horizon)")).map { Int8(bitPattern: $0) }
+            let expected = try Data(contentsOf: folder.appending(path: "labels.\(horizon)")).map {
+                Int8(bitPattern: $0)
+            }
             let found = Labels.smoothedMid(mids: mids, resets: resets, horizon: horizon, alpha: alpha)
             #expect(found.map { $0?.rawValue ?? -128 } == expected)
             #expect(Set(expected).count == 4, "Every class and no label occur.")

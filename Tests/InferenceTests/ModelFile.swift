@@ -40,7 +40,9 @@ struct ModelFile {
             graph += Self.field(1, body)
         }
         for (name, shape, values) in floats {
-            let raw = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+            let raw = values.flatMap { value in
+                (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) }
+            }
             graph += Self.field(5, Self.tensor(name, shape, type: 1) + Self.field(9, raw))
         }
         for (name, shape, values) in integers {

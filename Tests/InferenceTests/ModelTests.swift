@@ -14,7 +14,8 @@ import Testing
         file.metadata["martlet.precision"] = #""fp32""#
         file.metadata["martlet.nmae"] = "1"
         file.metadata["other.key"] = "not JSON"
-        let metadata = try Model(onnx: file.bytes, availableFeatures: ["b", "a"], featureSetVersion: 1).metadata
+        let metadata = try Model(onnx: file.bytes, availableFeatures: ["b", "a"], featureSetVersion: 1)
+            .metadata
         #expect(metadata.featureNames == ["a", "b"])
         #expect(
             metadata.horizons

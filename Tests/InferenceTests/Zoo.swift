@@ -29,7 +29,8 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
                 return (parts[0], try rows(folder, "\(words[0]).\(parts[0]).f32", width: Int(parts[1]) ?? 0))
             }
             return ZooModel(
-                name: words[0], bytes: [UInt8](try Data(contentsOf: folder.appending(path: "\(words[0]).onnx"))),
+                name: words[0],
+                bytes: [UInt8](try Data(contentsOf: folder.appending(path: "\(words[0]).onnx"))),
                 features: try rows(folder, "\(words[0]).features.f32", width: Int(words[2]) ?? 0),
                 outputs: Dictionary(uniqueKeysWithValues: outputs))
         }
@@ -50,7 +51,9 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
     }()
 
     static func golden(_ name: String) -> ZooModel {
-        guard let model = golden.first(where: { $0.name == name }) else { fatalError("no golden model \(name)") }
+        guard let model = golden.first(where: { $0.name == name }) else {
+            fatalError("no golden model \(name)")
+        }
         return model
     }
 }

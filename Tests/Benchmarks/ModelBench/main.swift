@@ -78,7 +78,9 @@ func measure(_ path: String, _ options: Options) throws {
 }
 
 let options = readOptions()
-if options.paths.isEmpty { print("usage: ModelBench [--kernels predicted|dense|sparse] [--plan] MODEL.onnx …") }
+if options.paths.isEmpty {
+    print("usage: ModelBench [--kernels predicted|dense|sparse] [--plan] MODEL.onnx …")
+}
 for path in options.paths {
     do {
         try measure(path, options)
