@@ -47,7 +47,7 @@ def write(problem, weights: dict, results: dict, metadata: dict, difference: flo
         norms = recurrent.block_norms(name, weights[name])
         layers.append(f"| {text} | {weights[name].size:,} | {norms.size} | {int((norms > 0).sum())} |")
     hashes = metadata["training_data_sha256"]
-    feeds = ", ".join(f"`{path.name}` (SHA-256 `{digest}`)" for path, digest in zip(arguments.feed, hashes))
+    feeds = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in zip(problem.data.description["files"], hashes))
     feature_count = len(problem.data.names)
     best = max(range(len(problem.horizons)), key=lambda c: _gain(results, c))
     return f"""# Model {metadata['name']}
@@ -68,7 +68,7 @@ layer are zero.
 
 ## Data
 
-{len(problem.data.mid):,} ticks from {feeds or 'arrays whose feed was not named'}.
+{len(problem.data.mid):,} ticks of {problem.data.instrument} from {feeds}.
 
 | part | ticks | from | to |
 |---|---|---|---|

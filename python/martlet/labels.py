@@ -69,16 +69,11 @@ def choose_alpha(values: np.ndarray) -> float:
     return float(f"{np.quantile(np.abs(values), 1 / 3):.3g}")
 
 
-def persistence(classes: np.ndarray, reset: np.ndarray, k: int) -> np.ndarray:
-    """The last label known at each tick: that of tick t−k or the last before it, since the reset; flat without one."""
-    count = len(classes)
-    index = np.arange(count)
-    known = np.where(classes != NONE, index, -1)
-    latest = np.full(count, -1)
-    if count > k:
-        latest[k:] = np.maximum.accumulate(known)[:-k]
-    start = np.maximum.accumulate(np.where(reset != 0, index, 0))
-    return np.where(latest >= start, classes[np.maximum(latest, 0)], FLAT).astype(np.int8)
+def persistence(classes: np.ndarray, k: int) -> np.ndarray:
+    """The last label known at each tick, that of tick t−k, or `NONE`. Labels do not cross a reset, so nor does this."""
+    last = np.full(len(classes), NONE, np.int8)
+    last[k:] = classes[:-k]
+    return last
 
 
 def ticks_since_reset(reset: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Trains, prunes and exports the default model: `python -m martlet.train --features DIR --out models/default.onnx`.
 
-DIR is what `martlet features FILE --out DIR` wrote: features.npy float32 [N, F], mid.npy int64, ts_recv.npy, reset.npy
-and names.json. Everything is seeded: the same arrays and arguments give the same file on the same machine.
+DIR is what `martlet features FILE --out DIR` wrote: features.npy float32 [N, F], mid.npy int64, ts_recv.npy, reset.npy,
+instrument.npy and features.json. Everything is seeded: the same arrays and arguments give the same file on the same machine.
 
 The parts follow each other in time: 60 % to train, 20 % to choose (validation), 20 % to test, which decides
 nothing. A label that would look into the next part is not used, nor are the first ticks of a part (the embargo).
@@ -10,13 +10,10 @@ nothing. A label that would look into the next part is not used, nor are the fir
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import pathlib
 import sys
 import time
-from dataclasses import dataclass
 
 # One thread: the figures hold for one core, and sums are added in one order.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
@@ -27,10 +24,8 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 from . import card, export, labels, recurrent  # noqa: E402
-from .features import VERSION as FEATURE_SET_VERSION  # noqa: E402
+from .dataset import Data, DataError, Problem, prepare  # noqa: E402
 
-#: Shares of the ticks at which validation and test begin.
-VALIDATION_FROM, TEST_FROM = 0.6, 0.8
 #: Parallel stretches of the training part, and the ticks through which gradients go back.
 LANES, STEPS = 32, 50
 #: Ticks that a lane runs through before its first loss, so that its state is that of a running stream.
@@ -39,99 +34,9 @@ BURN_IN = 200
 PRUNE_FROM, PRUNE_TO = 0.1, 0.6
 #: How much of the moving average of the weights stays in each step: it spans some hundred steps.
 AVERAGE_DECAY = 0.99
-#: A feature that hardly ever moves in training must not be blown up where it does.
-DEVIATION_MIN = 0.02
 #: How far ONNX Runtime may be from the training code.
 EXPORT_TOLERANCE = 1e-5
 EXPORT_CHECK_TICKS = 2_000
-
-
-class DataError(ValueError):
-    """The features folder is not usable; the text says why."""
-
-
-@dataclass
-class Data:
-    """What `martlet features` wrote."""
-
-    features: np.ndarray
-    mid: np.ndarray
-    ts_recv: np.ndarray
-    reset: np.ndarray
-    names: list[str]
-
-    @staticmethod
-    def load(folder: pathlib.Path) -> "Data":
-        try:
-            arrays = [np.load(folder / f"{name}.npy") for name in ("features", "mid", "ts_recv", "reset")]
-            names = json.loads((folder / "names.json").read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder}: {error}") from error
-        data = Data(*arrays, names)
-        count = len(data.mid)
-        expected = [("features", np.float32, (count, len(names))), ("mid", np.int64, (count,)),
-                    ("ts_recv", np.uint64, (count,)), ("reset", np.uint8, (count,))]
-        for name, dtype, shape in expected:
-            array = getattr(data, name)
-            if array.dtype != dtype or array.shape != shape:
-                raise DataError(f"{folder}/{name}.npy is {array.dtype} {array.shape}, expected {dtype.__name__} {shape}")
-        if not np.isfinite(data.features).all():
-            raise DataError(f"{folder}/features.npy holds values that are not finite")
-        if count < 5_000:
-            raise DataError(f"{folder} has {count} ticks; 5,000 are the least that can be trained on")
-        data.reset = data.reset.copy()
-        data.reset[0] = 1
-        return data
-
-
-@dataclass
-class Problem:
-    """Data with labels and parts: what is learned, and on what it is judged."""
-
-    data: Data
-    horizons: list[int]
-    alphas: list[float]
-    #: [N, H], -1 for none.
-    classes: np.ndarray
-    #: [N, H] for each part: the labels that count in it.
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    validation_from: int
-    test_from: int
-    mean: np.ndarray
-    scale: np.ndarray
-
-    @property
-    def normalised(self) -> np.ndarray:
-        return ((self.data.features - self.mean) * self.scale).astype(np.float32)
-
-
-def prepare(data: Data, horizons: list[int], warm_up: int) -> Problem:
-    """Labels, parts, and the means and scales of the training part."""
-    count = len(data.mid)
-    bounds = [0, int(VALIDATION_FROM * count), int(TEST_FROM * count), count]
-    embargo = max(horizons)
-    index = np.arange(count)
-    is_warm = labels.ticks_since_reset(data.reset) >= warm_up
-    parts = np.zeros((3, count, len(horizons)), bool)
-    classes = np.empty((count, len(horizons)), np.int8)
-    alphas = []
-    for column, k in enumerate(horizons):
-        values, usable = labels.smoothed_mid(data.mid, data.reset, k)
-        for part in range(3):
-            first = bounds[part] + (embargo if part else 0)
-            inside = (index >= first) & (index + k < bounds[part + 1])
-            parts[part, :, column] = inside & usable & is_warm
-        if not parts[:, :, column].any(axis=1).all():
-            raise DataError(f"a part of the data has no labelled ticks for the horizon of {k} ticks")
-        alphas.append(labels.choose_alpha(values[parts[0, :, column]]))
-        classes[:, column] = labels.classify(values, usable, alphas[-1])
-    warm = data.features[:bounds[1]][is_warm[:bounds[1]]]
-    mean = warm.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = warm.std(axis=0, dtype=np.float64)
-    scale = np.where(deviation > 0, 1 / np.maximum(deviation, DEVIATION_MIN), 0).astype(np.float32)
-    return Problem(data, horizons, alphas, classes, *parts, bounds[1], bounds[2], mean, scale)
 
 
 def baselines(problem: Problem, chosen: np.ndarray) -> tuple[list[dict], list[dict]]:
@@ -143,7 +48,7 @@ def baselines(problem: Problem, chosen: np.ndarray) -> tuple[list[dict], list[di
         counts = np.bincount(expected[problem.train[:, column]], minlength=3)
         guess = np.full(int(select.sum()), int(np.argmax(counts)))
         majority.append(labels.f1_scores(expected[select], guess))
-        last = labels.persistence(expected, problem.data.reset, k)
+        last = labels.persistence(expected, k)
         persistent.append(labels.f1_scores(expected[select], last[select]))
     return majority, persistent
 
@@ -302,11 +207,6 @@ class Progress:
             print(file=sys.stderr)
 
 
-def sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def metadata(problem: Problem, weights: dict, results: dict, arguments: argparse.Namespace) -> dict:
     """The `martlet.*` values of docs/MODEL.md."""
     metrics = {}
@@ -317,14 +217,14 @@ def metadata(problem: Problem, weights: dict, results: dict, arguments: argparse
                 metrics[f"test_{prefix}{score}_{k}"] = round(results[kind][column][score], 4)
     return {
         "contract_version": 1,
-        "feature_set_version": FEATURE_SET_VERSION,
+        "feature_set_version": problem.data.description["feature_set_version"],
         "feature_names": problem.data.names,
         "horizons": [
             {"length": k, "unit": "ticks", "label": "smoothed-mid", "alpha": alpha}
             for k, alpha in zip(problem.horizons, problem.alphas)],
         "warm_up_ticks": arguments.warm_up,
         "name": arguments.out.stem,
-        "training_data_sha256": [sha256(path) for path in arguments.feed],
+        "training_data_sha256": problem.data.description["sha256"],
         # Validation chose the weights, so training ends where the test begins.
         "training_end_timestamp": int(problem.data.ts_recv[problem.test_from - 1]),
         "metrics": metrics,
@@ -347,8 +247,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m martlet.train", description=__doc__.split("\n\n")[0])
     parser.add_argument("--features", type=pathlib.Path, required=True, metavar="DIR", help="from `martlet features`")
     parser.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE.onnx")
-    parser.add_argument("--feed", type=pathlib.Path, action="append", default=[], metavar="FILE",
-                        help="a feed behind the features, for its SHA-256 in the metadata; repeatable")
+    parser.add_argument("--instrument", metavar="DATASET/SYMBOL", help="needed where the folder holds several")
     parser.add_argument("--horizons", default="10,20,50,100", help="in ticks (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
@@ -356,7 +255,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--input-dropout", type=float, default=0.2)
     parser.add_argument("--sparsity", type=float, default=0.8, help="share of blocks that become zero")
-    parser.add_argument("--warm-up", type=int, default=256, help="ticks after a reset that are not judged")
+    parser.add_argument("--warm-up", type=int, help="ticks after a reset that are not judged (default: the features')")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
     try:
@@ -365,7 +264,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--horizons is a list of integers such as 10,20,50,100")
     if arguments.epochs < 3:
         parser.error("--epochs is at least 3: dense training, pruning, fine-tuning")
-    if not 0 <= arguments.input_dropout < 1 or min(arguments.horizons) < 1 or not 0 <= arguments.sparsity < 1 or not 0 <= arguments.dropout < 1:
+    shares = (arguments.sparsity, arguments.dropout, arguments.input_dropout)
+    if min(arguments.horizons) < 1 or not all(0 <= share < 1 for share in shares):
         parser.error("horizons begin at 1; sparsity and both dropouts lie from 0 to below 1")
     return arguments
 
@@ -373,7 +273,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     try:
-        problem = prepare(Data.load(arguments.features), arguments.horizons, arguments.warm_up)
+        data = Data.load(arguments.features, arguments.instrument)
+        if arguments.warm_up is None:
+            arguments.warm_up = data.description["warm_up_ticks"]
+        problem = prepare(data, arguments.horizons, arguments.warm_up)
         dense = stream(problem, train(problem, arguments, 0))
         weights = train(problem, arguments, arguments.sparsity)
         probabilities = stream(problem, weights)

@@ -16,7 +16,7 @@ def slow_label(mid, reset, t, k):
     return float(sum(int(mid[i]) for i in window) - k * int(mid[t])) / (float(k) * float(mid[t]))
 
 
-@pytest.mark.parametrize("seed, price, k", [(1, 577_000_000_000, 1), (2, 60_000 * 10**9, 10), (3, 9 * 10**17, 7)])
+@pytest.mark.parametrize("seed, price, k", [(1, 577_000_000_000, 1), (2, 60_000 * 10**9, 10), (3, 9 * 10**16, 7)])
 def test_smoothed_mid_is_its_definition(seed, price, k):
     random = np.random.default_rng(seed)
     mid = price + np.cumsum(random.integers(-2, 3, 400)) * 5_000_000
@@ -50,18 +50,10 @@ def test_alpha_makes_a_third_flat():
         labels.choose_alpha(np.array([]))
 
 
-def test_persistence_uses_only_what_is_known_and_forgets_at_a_reset():
-    random = np.random.default_rng(5)
-    for _ in range(50):
-        k = int(random.integers(1, 5))
-        classes = random.integers(-1, 3, 60).astype(np.int8)
-        reset = (random.random(60) < 0.05).astype(np.uint8)
-        expected, start = [], 0
-        for t in range(60):
-            start = t if reset[t] else start
-            known = [int(classes[i]) for i in range(start, t - k + 1) if classes[i] != -1]
-            expected.append(known[-1] if known else labels.FLAT)
-        assert labels.persistence(classes, reset, k).tolist() == expected
+def test_persistence_is_the_label_of_k_ticks_before():
+    classes = np.array([2, 0, -1, 1, 2], np.int8)
+    assert labels.persistence(classes, 1).tolist() == [-1, 2, 0, -1, 1]
+    assert labels.persistence(classes, 3).tolist() == [-1, -1, -1, 2, 0]
 
 
 def test_f1_scores_of_a_known_table():

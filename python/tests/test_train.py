@@ -26,18 +26,19 @@ def folder(tmp_path_factory):
     reset = np.zeros(COUNT, np.uint8)
     reset[[0, 3_000]] = 1
     path = tmp_path_factory.mktemp("features")
-    for name, array in [("features", features), ("mid", mid), ("reset", reset),
+    for name, array in [("features", features), ("mid", mid), ("reset", reset), ("instrument", np.zeros(COUNT, np.uint32)),
                         ("ts_recv", 1_700_000_000_000_000_000 + np.arange(COUNT, dtype=np.uint64) * 10**6)]:
         np.save(path / f"{name}.npy", array)
-    (path / "names.json").write_text(json.dumps([f"f{i}" for i in range(FEATURES)]))
+    (path / "features.json").write_text(json.dumps({
+        "names": [f"f{i}" for i in range(FEATURES)], "feature_set_version": 1, "warm_up_ticks": 50,
+        "instruments": ["TEST/A"], "files": ["a.dbn"], "sha256": ["ab" * 32], "ticks": COUNT}))
     return path
 
 
 @pytest.fixture(scope="module")
 def made(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "small.onnx"
-    arguments = ["--features", str(folder), "--out", str(out), "--epochs", "40", "--horizons", "10,20", "--warm-up", "50",
-                 "--feed", str(folder / "mid.npy")]
+    arguments = ["--features", str(folder), "--out", str(out), "--epochs", "40", "--horizons", "10,20"]
     assert train.main(arguments) == 0
     return out, arguments
 
@@ -47,14 +48,16 @@ def test_unusable_folders_are_refused_in_one_line(folder, tmp_path, capsys):
     assert train.main(["--features", str(tmp_path), *out]) == 1
     broken = tmp_path / "broken"
     broken.mkdir()
-    for name in ("features.npy", "mid.npy", "ts_recv.npy", "reset.npy", "names.json"):
+    for name in ("features.npy", "mid.npy", "ts_recv.npy", "reset.npy", "instrument.npy", "features.json"):
         (broken / name).write_bytes((folder / name).read_bytes())
     np.save(broken / "mid.npy", np.zeros(5))
     assert train.main(["--features", str(broken), *out]) == 1
     np.save(broken / "mid.npy", np.full(COUNT, labels.UNDEFINED_PRICE))
     assert train.main(["--features", str(broken), *out]) == 1
+    assert train.main(["--features", str(folder), *out, "--instrument", "TEST/B"]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3 and "expected float32 (5, 12)" in lines[1] and "labelled" in lines[2]
+    assert len(lines) == 4 and "expected float32 (5, 12)" in lines[1] and "labelled" in lines[2]
+    assert "TEST/A" in lines[3]
     for wrong in (["--horizons", "ten"], ["--horizons", "0"], ["--sparsity", "1"], ["--epochs", "2"]):
         with pytest.raises(SystemExit):
             train.main(["--features", str(folder), *out, *wrong])
@@ -89,7 +92,7 @@ def test_the_file_says_what_the_contract_asks_for(made):
         (10, "ticks", "smoothed-mid"), (20, "ticks", "smoothed-mid")]
     assert values["warm_up_ticks"] == 50 and values["precision"] == "fp32" and values["name"] == "small"
     assert values["training_end_timestamp"] == 1_700_000_000_000_000_000 + (9_600 - 1) * 10**6
-    assert len(values["training_data_sha256"][0]) == 64
+    assert values["training_data_sha256"] == ["ab" * 32]
     graph = onnx.load(made[0]).graph
     assert [i.name for i in graph.input] == ["features", "state_gru"]
     assert [o.name for o in graph.output] == ["probabilities", "state_gru_next"]
