@@ -35,8 +35,10 @@ public struct ConflationWriter: ~Copyable, @unchecked Sendable {
         precondition(byteCount >= 0 && byteCount <= block.byteCount, "A value fits its slot.")
         cursors[key].number &+= 1
         let buffer = block.buffer(key, cursors[key].buffer)
-        buffer.storeBytes(of: byteCount, as: Int.self)
-        buffer.storeBytes(of: cursors[key].number, toByteOffset: 8, as: Int.self)
+        // Typed, as in `RingBlock.header`.
+        let header = buffer.assumingMemoryBound(to: Int.self)
+        header[0] = byteCount
+        header[1] = cursors[key].number
         // Releasing pairs with the acquiring exchange in `ConflationReader.take`: the value is written before it changes
         // hands. Acquiring pairs with that exchange's releasing half: the reader is done with the buffer that comes back.
         let before = block.state(key).pointee.exchange(
@@ -102,8 +104,8 @@ public struct ConflationReader: ~Copyable, @unchecked Sendable {
         let before = block.state(key).pointee.exchange(cursors[key].buffer, ordering: .acquiringAndReleasing)
         cursors[key].buffer = before & ConflationBlock.indexBits
         let buffer = block.buffer(key, cursors[key].buffer)
-        let byteCount = buffer.load(as: Int.self)
-        let number = buffer.load(fromByteOffset: 8, as: Int.self)
+        let header = buffer.assumingMemoryBound(to: Int.self)
+        let (byteCount, number) = (header[0], header[1])
         let overwritten = number &- cursors[key].number &- 1
         cursors[key].number = number
         overwrittenCount &+= overwritten

@@ -42,11 +42,11 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
             refresh()
             if position == publishedPosition { return nil }
         }
-        var byteCount = header(at: position)
+        var byteCount = block.header(position & mask).pointee
         if byteCount < 0 {
             // Padding; the record behind it was published by the same commit, so it is there.
             position = position &- byteCount
-            byteCount = header(at: position)
+            byteCount = block.header(position & mask).pointee
         }
         peekedStride = RingBlock.stride(byteCount)
         let start = block.records + ((position & mask) &+ RingBlock.headerByteCount)
@@ -100,11 +100,5 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
         // Acquiring pairs with the releasing store in `Producer.commit`: all that was written before it is visible to the
         // reads that follow.
         publishedPosition = block.published.pointee.load(ordering: .acquiring)
-    }
-
-    /// Payload bytes of the record at `position`, or minus the bytes of padding. Written by the producer alone.
-    @inlinable
-    func header(at position: Int) -> Int {
-        block.records.load(fromByteOffset: position & mask, as: Int.self)
     }
 }

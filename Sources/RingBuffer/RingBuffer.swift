@@ -89,6 +89,13 @@ struct RingBlock: BitwiseCopyable {
     var handleCount: UnsafeMutablePointer<Atomic<Int>> {
         (base + 2 * RingBlock.indexSpacing).assumingMemoryBound(to: Atomic<Int>.self)
     }
+    /// The header of the record or padding at `place`, a multiple of 8 below the capacity: payload bytes, or minus the bytes
+    /// of padding. A typed pointer, and not raw loads and stores: those are calls into the standard library in debug builds,
+    /// where ThreadSanitizer does not see them.
+    @inlinable
+    func header(_ place: Int) -> UnsafeMutablePointer<Int> {
+        (records + place).assumingMemoryBound(to: Int.self)
+    }
     /// The first byte of record memory.
     @inlinable var records: UnsafeMutableRawPointer { base + RingBlock.recordsOffset }
 

@@ -43,3 +43,9 @@ public final class Handover<Value: ~Copyable & Sendable>: @unchecked Sendable {
         return value
     }
 }
+
+/// Gives the CPU away while a test waits for another thread. A spin would burn its whole time slice where threads outnumber
+/// CPUs, which on a busy machine turns milliseconds into minutes.
+public func waitABit() {
+    sched_yield()
+}
