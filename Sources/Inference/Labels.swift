@@ -63,6 +63,13 @@ public enum Labels {
         mid > 0 && mid != .max
     }
 
+    /// As below, for a difference that 64 bits hold: a conversion from 128 bits is a call.
+    public static func direction(_ difference: Int, horizon: Int, mid: Int64, alpha: Double) -> Direction {
+        let change = Double(difference) / (Double(horizon) * Double(mid))
+        if change > alpha { return .up }
+        return change < -alpha ? .down : .flat
+    }
+
     /// The class of one tick: `difference` is the sum of the next `horizon` mids, each less `mid`.
     public static func direction(_ difference: Int128, horizon: Int, mid: Int64, alpha: Double) -> Direction {
         let change = Double(difference) / (Double(horizon) * Double(mid))

@@ -44,7 +44,7 @@ public struct Evaluation: Sendable {
     }
 
     /// Takes the signals of one tick of stream `stream`, counted from 0, one for each horizon and in that order.
-    mutating func take(stream: Int, _ signals: some Collection<SignalRecord>) {
+    mutating func take(stream: Int, _ signals: [SignalRecord]) {
         guard let first = signals.first, signals.count == horizons.count else { return }
         while windows.count <= stream { windows.append(MidWindow(capacity: windowCapacity, horizons: horizons.count)) }
         let flags = SignalFlags(rawValue: first.flags)
@@ -56,8 +56,7 @@ public struct Evaluation: Sendable {
             windows[stream].clear()
             return
         }
-        windows[stream].append(
-            mid: first.midPrice, isCounted: isCounted, directions: signals.map(\.direction))
+        windows[stream].append(mid: first.midPrice, isCounted: isCounted, signals)
         for index in horizons.indices { settle(stream, index) }
     }
 
@@ -79,7 +78,9 @@ public struct Evaluation: Sendable {
     private mutating func settle(_ stream: Int, _ index: Int) {
         let k = horizons[index].ticks
         guard let mid = windows[stream].mid(back: k) else { return }
-        let difference = Int128(windows[stream].sumOfNewest(k)) - Int128(k) * Int128(mid)
+        // Sums and product wrap; their difference is exact while k times the greatest move of the mid fits 64 bits, which
+        // is a move of 9 million whole units at k = 1000.
+        let difference = windows[stream].sumOfNewest(k) &- k &* Int(mid)
         let label = Labels.direction(difference, horizon: k, mid: mid, alpha: horizons[index].threshold).rawValue
         let persistence = windows[stream].exchangeLabel(horizon: index, back: k, label)
         guard windows[stream].isCounted(back: k), let persistence else { return }
@@ -174,7 +175,7 @@ private struct MidWindow: Sendable {
 
     private func slot(back: Int) -> Int { (position - 1 - back) % mids.count }
 
-    mutating func append(mid: Int64, isCounted: Bool, directions newest: [Int8]) {
+    mutating func append(mid: Int64, isCounted: Bool, _ newest: [SignalRecord]) {
         let previous = position == 0 ? 0 : sums[slot(back: 0)]
         position += 1
         let slot = slot(back: 0)
@@ -182,7 +183,7 @@ private struct MidWindow: Sendable {
         sums[slot] = previous &+ Int(mid)
         counted[slot] = isCounted
         for index in 0..<horizonCount {
-            directions[slot * horizonCount + index] = newest[index]
+            directions[slot * horizonCount + index] = newest[index].direction
             labels[slot * horizonCount + index] = MidWindow.noLabel
         }
     }

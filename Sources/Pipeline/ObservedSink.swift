@@ -25,11 +25,7 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
         tick.reserveCapacity(evaluation?.horizons.count ?? 0)
     }
 
-    public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool {
-        guard unsafe base.send(message) else { return false }
-        if hasDigest || evaluation != nil { unsafe observe(message) }
-        return true
-    }
+    public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool { unsafe base.send(message) }
 
     public mutating func finish() { base.finish() }
 
@@ -39,7 +35,8 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
         return digest.finalize().hex
     }
 
-    private mutating func observe(_ message: UnsafeRawBufferPointer) {
+    public mutating func observe(_ message: UnsafeRawBufferPointer) {
+        guard hasDigest || evaluation != nil else { return }
         guard case .packet(let view) = unsafe PacketView.parse(message) else { return }
         guard view.header.kind == PacketHeader.Kind.records else { return }
         let stream = unsafe self.stream(view.topic(in: message))

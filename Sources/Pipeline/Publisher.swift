@@ -216,10 +216,12 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         unsafe unsent = nil
         counters.add(.packetsPublished, 1)
         counters.add(.bytesPublished, message.count)
-        guard receiveTimesCount > 0 else { return true }
-        let now = clock.monotonicNanoseconds()
-        for index in 0..<receiveTimesCount { unsafe latency.record(now &- receiveTimes[index]) }
-        receiveTimesCount = 0
+        if receiveTimesCount > 0 {
+            let now = clock.monotonicNanoseconds()
+            for index in 0..<receiveTimesCount { unsafe latency.record(now &- receiveTimes[index]) }
+            receiveTimesCount = 0
+        }
+        unsafe sink.observe(message)
         return true
     }
 }

@@ -14,6 +14,13 @@ public protocol SignalSink: ~Copyable {
     /// - Returns: false if the same message should be offered again later; a sink that drops returns true.
     mutating func send(_ message: UnsafeRawBufferPointer) -> Bool
 
+    /// Looks at a message that was sent, after its latency has been taken. Nothing, unless a sink has a use for it.
+    mutating func observe(_ message: UnsafeRawBufferPointer)
+
     /// Called once, after the last message: sends what is buffered.
     mutating func finish()
+}
+
+extension SignalSink where Self: ~Copyable {
+    public mutating func observe(_ message: UnsafeRawBufferPointer) {}
 }
