@@ -14,7 +14,7 @@ INPUT_PORT ?= 5556
 OUTPUT_PORT ?= 5557
 
 PACKAGES := libzmq3-dev libzstd-dev zlib1g-dev libssl-dev
-TEST_PACKAGES := libboost-dev g++ valgrind
+TEST_PACKAGES := libboost-dev g++ xxd
 # A virtual environment needs this package on Debian, and pip none of it elsewhere.
 VENV_PACKAGES := $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -65,6 +65,33 @@ test: setup-test ## Build and run every test
 	@$(SWIFT) build --build-tests
 	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) $(SWIFT) test --skip-build
 	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
+	@$(MAKE) --no-print-directory fuzz-smoke
+
+.PHONY: replay
+replay: build ## Publish FEED (a DBN file) for a processor, at SPEED
+	@$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --speed $(SPEED)
+
+.PHONY: train-default
+train-default: build $(VENV)/.stamp ## Train the default model anew from the repository's feed
+	@$(BIN) features $(FEED) --out .build/features
+	@$(PYTHON) -m martlet.train --features .build/features --out $(MODEL)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: setup ## Fuzz the decoders for some seconds each
+	@Tests/Fuzz/DBN/run.sh 10
+	@Tests/Fuzz/Wire/run.sh 10
+
+.PHONY: tsan
+tsan: setup-test ## Run the ring's and the pipeline's tests under ThreadSanitizer
+	@TSAN_OPTIONS=halt_on_error=1 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan --filter 'RingStressTests|PipelineTests'
+
+.PHONY: lint
+lint: ## Fail on any difference from the format
+	@$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+
+.PHONY: format
+format: ## Format the Swift files in place
+	@$(SWIFT) format --in-place --recursive Package.swift Sources Tests
 
 .PHONY: clean
 clean: ## Remove what was built
