@@ -2,8 +2,8 @@ import Synchronization
 
 /// The writing end of conflation slots. Owned by one thread at a time; every call is wait-free and O(1).
 public struct ConflationWriter: ~Copyable, @unchecked Sendable {
-    // Unchecked: of the shared block this end writes only its own buffer of each key; a buffer changes hands by an atomic
-    // exchange. The cursors are its own.
+    // Unchecked: of the shared block this end writes only its own buffer of each key; a buffer changes hands
+    // by an atomic exchange. The cursors are its own.
     private let block: ConflationBlock
     private let cursors: UnsafeMutablePointer<ConflationCursor>
     /// Values that were overwritten before they were taken, over all keys.
@@ -20,15 +20,15 @@ public struct ConflationWriter: ~Copyable, @unchecked Sendable {
         block.dropHandle()
     }
 
-    /// Memory for the next value of `key`, 8-byte aligned, as long as the longest value, holding old bytes. Not visible
-    /// before `publish`, and valid until then.
+    /// Memory for the next value of `key`, 8-byte aligned, as long as the longest value, holding old bytes.
+    /// Not visible before `publish`, and valid until then.
     public mutating func buffer(key: Int) -> UnsafeMutableRawPointer {
         precondition(key >= 0 && key < block.keyCount, "A key is below the key count.")
         return block.buffer(key, cursors[key].buffer) + ConflationBlock.headerByteCount
     }
 
-    /// Makes the first `byteCount` bytes of `buffer(key:)` the newest value of `key`. Returns whether that overwrote a value
-    /// that the reader had not taken.
+    /// Makes the first `byteCount` bytes of `buffer(key:)` the newest value of `key`. Returns whether that
+    /// overwrote a value that the reader had not taken.
     @discardableResult
     public mutating func publish(key: Int, byteCount: Int) -> Bool {
         precondition(key >= 0 && key < block.keyCount, "A key is below the key count.")
@@ -39,8 +39,9 @@ public struct ConflationWriter: ~Copyable, @unchecked Sendable {
         let header = buffer.assumingMemoryBound(to: Int.self)
         header[0] = byteCount
         header[1] = cursors[key].number
-        // Releasing pairs with the acquiring exchange in `ConflationReader.take`: the value is written before it changes
-        // hands. Acquiring pairs with that exchange's releasing half: the reader is done with the buffer that comes back.
+        // Releasing pairs with the acquiring exchange in `ConflationReader.take`: the value is written before
+        // it changes hands. Acquiring pairs with that exchange's releasing half: the reader is done with the
+        // buffer that comes back.
         let before = block.state(key).pointee.exchange(
             cursors[key].buffer | ConflationBlock.freshBit, ordering: .acquiringAndReleasing)
         cursors[key].buffer = before & ConflationBlock.indexBits
@@ -49,15 +50,18 @@ public struct ConflationWriter: ~Copyable, @unchecked Sendable {
             return true
         }
         // The slot was not fresh, so its bit may be unset. Releasing pairs with the acquiring exchange in
-        // `ConflationReader.drain`: who sees the bit finds the slot fresh, unless it has taken the value already.
+        // `ConflationReader.drain`: who sees the bit finds the slot fresh, unless it has taken the value
+        // already.
         block.freshWord(key >> 6).pointee.bitwiseOr(1 << UInt64(key & 63), ordering: .releasing)
         return false
     }
 
-    /// Whether the newest value of `key` still waits for the reader. Once false it stays so until the next `publish`.
+    /// Whether the newest value of `key` still waits for the reader. Once false it stays so until the next
+    /// `publish`.
     public func isFresh(key: Int) -> Bool {
         precondition(key >= 0 && key < block.keyCount, "A key is below the key count.")
-        // Acquiring pairs with the exchange in `ConflationReader.take`: a value written elsewhere after this comes later.
+        // Acquiring pairs with the exchange in `ConflationReader.take`: a value written elsewhere after this
+        // comes later.
         return block.state(key).pointee.load(ordering: .acquiring) & ConflationBlock.freshBit != 0
     }
 
@@ -77,10 +81,12 @@ public struct ConflationReader: ~Copyable, @unchecked Sendable {
     // Unchecked: as for the writer; this end reads only its own buffer of each key.
     private let block: ConflationBlock
     private let cursors: UnsafeMutablePointer<ConflationCursor>
-    /// Bits of the word being worked off, and which word it is: a limited drain goes on where the last one stopped.
+    /// Bits of the word being worked off, and which word it is: a limited drain goes on where the last one
+    /// stopped.
     private var pendingBits: UInt64 = 0
     private var wordIndex = 0
-    /// Values that were overwritten before they were taken, over all keys, as far as later values have shown it.
+    /// Values that were overwritten before they were taken, over all keys, as far as later values have shown
+    /// it.
     public private(set) var overwrittenCount = 0
 
     init(block: ConflationBlock) {
@@ -114,8 +120,8 @@ public struct ConflationReader: ~Copyable, @unchecked Sendable {
             bytes: UnsafeRawBufferPointer(start: start, count: byteCount), overwrittenCount: overwritten)
     }
 
-    /// Takes up to `limit` fresh values, going round the keys; returns how many. Looks at each word of 64 keys at most
-    /// once per call, so it ends whatever the writer does.
+    /// Takes up to `limit` fresh values, going round the keys; returns how many. Looks at each word of 64
+    /// keys at most once per call, so it ends whatever the writer does.
     public mutating func drain(limit: Int, _ body: (_ key: Int, _ value: ConflatedValue) -> Void) -> Int {
         var count = 0
         var wordsLeft = block.wordCount

@@ -1,21 +1,25 @@
 import Synchronization
 
-/// One latest value per key, between one writing and one reading thread, wait-free on both sides: where a full ring
-/// would lose values, the newest of each key survives, and how many were overwritten is known exactly.
+/// One latest value per key, between one writing and one reading thread, wait-free on both sides: where a
+/// full ring would lose values, the newest of each key survives, and how many were overwritten is known
+/// exactly.
 ///
-/// Each key has three buffers: one is the writer's, one the reader's, one lies between them. Publishing swaps the writer's
-/// with the middle one, taking swaps the reader's, each by one atomic exchange. So a value is never torn, is read in
-/// place, and is seen at most once. A seqlock would save two buffers, but its readers race with the writer
-/// and must copy and retry. A bit per key tells the reader where to look, so an idle scan of 256 keys is four loads.
+/// Each key has three buffers: one is the writer's, one the reader's, one lies between them. Publishing swaps
+/// the writer's with the middle one, taking swaps the reader's, each by one atomic exchange. So a value is
+/// never torn, is read in place, and is seen at most once. A seqlock would save two buffers, but its readers
+/// race with the writer and must copy and retry. A bit per key tells the reader where to look, so an idle
+/// scan of 256 keys is four loads.
 ///
-/// Order holds within a key only. Nothing orders a slot against a ring beside it: the user puts sequence numbers inside.
+/// Order holds within a key only. Nothing orders a slot against a ring beside it: the user puts sequence
+/// numbers inside.
 public enum ConflationSlots {
     /// The most keys, far above the instruments that one worker can hold.
     @inlinable public static var keyCountMax: Int { 1 << 16 }
     /// The longest value, 64 KiB: far above the signal records of one tick.
     @inlinable public static var byteCountMax: Int { 1 << 16 }
 
-    /// Allocates slots for keys `0..<keyCount` with values of up to `byteCount` bytes, freed when both ends are gone.
+    /// Allocates slots for keys `0..<keyCount` with values of up to `byteCount` bytes, freed when both ends
+    /// are gone.
     public static func make(keyCount: Int, byteCount: Int) -> ConflationPair {
         precondition(keyCount >= 1 && keyCount <= keyCountMax, "There are 1 to 65,536 keys.")
         precondition(byteCount >= 1 && byteCount <= byteCountMax, "A value has 1 to 65,536 bytes.")
@@ -76,7 +80,8 @@ struct ConflationBlock: BitwiseCopyable {
 
     static func allocate(keyCount: Int, byteCount: Int) -> ConflationBlock {
         let sizes = ConflationBlock(
-            base: UnsafeMutableRawPointer(bitPattern: lineByteCount)!, keyCount: keyCount, byteCount: byteCount)
+            base: UnsafeMutableRawPointer(bitPattern: lineByteCount)!, keyCount: keyCount,
+            byteCount: byteCount)
         let total = sizes.slotsOffset + keyCount * sizes.slotStride
         let base = UnsafeMutableRawPointer.allocate(byteCount: total, alignment: lineByteCount)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: total)
@@ -86,13 +91,15 @@ struct ConflationBlock: BitwiseCopyable {
             block.freshWord(index).initialize(to: Atomic(0))
         }
         for key in 0..<keyCount {
-            block.state(key).initialize(to: Atomic(1))  // Buffer 0 is the writer's, 1 in the middle, 2 the reader's.
+            // Buffer 0 is the writer's, 1 is in the middle, 2 is the reader's.
+            block.state(key).initialize(to: Atomic(1))
         }
         return block
     }
 
     func dropHandle() {
-        // Acquiring-and-releasing pairs with itself in the other end: its uses of the memory come before the freeing.
+        // Acquiring-and-releasing pairs with itself in the other end: its uses of the memory come before the
+        // freeing.
         let (before, _) = handleCount.pointee.subtract(1, ordering: .acquiringAndReleasing)
         if before == 1 {
             base.deallocate()

@@ -2,12 +2,13 @@ public import Synchronization
 
 /// The reading end of a ring: look at the next record in place, go on, give the memory back in batches.
 ///
-/// Owned by one thread at a time; handing it over is a move. Every call is wait-free, and touches memory shared with
-/// the producer only to release, or when all records that it knows of are read. Bytes are valid until `release()`.
+/// Owned by one thread at a time; handing it over is a move. Every call is wait-free, and touches memory
+/// shared with the producer only to release, or when all records that it knows of are read. Bytes are valid
+/// until `release()`.
 @frozen
 public struct Consumer: ~Copyable, @unchecked Sendable {
-    // Unchecked: the pointer is shared with the producer, but `released` is written through this end alone, and being
-    // noncopyable it is on one thread only.
+    // Unchecked: the pointer is shared with the producer, but `released` is written through this end alone,
+    // and being noncopyable it is on one thread only.
     @usableFromInline let block: RingBlock
     @usableFromInline let mask: Int
     /// Where the next unread record, or the padding before it, begins.
@@ -16,7 +17,8 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
     @usableFromInline var publishedPosition: Int
     /// The same value as `released`, which only this end writes.
     @usableFromInline var releasedPosition: Int
-    /// Bytes that the record shown by `peek` takes in the ring; 0 when none has been shown since the last `advance`.
+    /// Bytes that the record shown by `peek` takes in the ring; 0 when none has been shown since the last
+    /// `advance`.
     @usableFromInline var peekedStride: Int
 
     init(block: RingBlock, capacity: Int, startPosition: Int) {
@@ -53,7 +55,8 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
         return UnsafeRawBufferPointer(start: start, count: byteCount)
     }
 
-    /// Goes behind the record that `peek()` has shown. Its memory stays ours until `release()`. Traps without a record.
+    /// Goes behind the record that `peek()` has shown. Its memory stays ours until `release()`. Traps without
+    /// a record.
     @inlinable
     public mutating func advance() {
         precondition(peekedStride > 0, "Advancing follows a peek that has shown a record.")
@@ -61,19 +64,21 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
         peekedStride = 0
     }
 
-    /// Hands the memory of all records advanced over back to the producer: one store, none if there is nothing new.
+    /// Hands the memory of all records advanced over back to the producer: one store, none if there is
+    /// nothing new.
     @inlinable
     public mutating func release() {
         if position == releasedPosition { return }
         releasedPosition = position
-        // Releasing pairs with the acquiring load in `Producer.tryClaim`: our reads come before the producer's writes.
+        // Releasing pairs with the acquiring load in `Producer.tryClaim`: our reads come before the
+        // producer's writes.
         block.released.pointee.store(position, ordering: .releasing)
     }
 
     /// Shows up to `limit` records to `body`, in order, then releases them all at once; returns how many.
     ///
-    /// The bytes are valid inside `body` only. With a limit that covers the whole ring the producer may have to wait for
-    /// the end of the batch; a quarter of the ring or less keeps both sides moving.
+    /// The bytes are valid inside `body` only. With a limit that covers the whole ring the producer may have
+    /// to wait for the end of the batch; a quarter of the ring or less keeps both sides moving.
     @inlinable
     public mutating func drain(limit: Int, _ body: (UnsafeRawBufferPointer) -> Void) -> Int {
         var count = 0
@@ -89,7 +94,8 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
     /// Bytes of record memory, headers included.
     @inlinable public var capacity: Int { mask &+ 1 }
 
-    /// Bytes of committed records and padding not yet advanced over: a lower bound, which grows as the producer goes on.
+    /// Bytes of committed records and padding not yet advanced over: a lower bound, which grows as the
+    /// producer goes on.
     @inlinable public var pendingBytes: Int {
         // Acquiring pairs with `Producer.commit`, as in `refresh`.
         block.published.pointee.load(ordering: .acquiring) &- position
@@ -97,8 +103,8 @@ public struct Consumer: ~Copyable, @unchecked Sendable {
 
     @inlinable
     mutating func refresh() {
-        // Acquiring pairs with the releasing store in `Producer.commit`: all that was written before it is visible to the
-        // reads that follow.
+        // Acquiring pairs with the releasing store in `Producer.commit`: all that was written before it is
+        // visible to the reads that follow.
         publishedPosition = block.published.pointee.load(ordering: .acquiring)
     }
 }

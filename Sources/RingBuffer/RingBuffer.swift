@@ -1,16 +1,19 @@
 public import Synchronization
 
-/// A ring of variable-length byte records between one producing and one consuming thread, wait-free on both sides.
+/// A ring of variable-length byte records between one producing and one consuming thread, wait-free on both
+/// sides.
 ///
-/// A record is an 8-byte header and its payload, rounded up to 8 bytes, never split: where the end of the memory is
-/// too near, a padding record fills it and the record starts at the front again. Positions only grow; the place of a
-/// position is `position & (capacity - 1)`. `published` is the end of what the producer has committed, `released` the
-/// end of what the consumer has given back; the bytes between belong to the consumer, all others to the producer.
+/// A record is an 8-byte header and its payload, rounded up to 8 bytes, never split: where the end of the
+/// memory is too near, a padding record fills it and the record starts at the front again. Positions only
+/// grow; the place of a position is `position & (capacity - 1)`. `published` is the end of what the producer
+/// has committed, `released` the end of what the consumer has given back; the bytes between belong to the
+/// consumer, all others to the producer.
 ///
-///     block:  | published | 120 unused | released | 120 unused | handle count | 120 unused | capacity bytes of records |
+///     block: | published, padded to 128 | released, 128 | handle count, 128 | records, capacity bytes |
 ///
-/// Each index has 128 bytes to itself and not only a 64-byte line, because the adjacent-line prefetcher of Intel and
-/// AMD cores fetches lines in aligned pairs, so that two indices in one pair still take the line from each other.
+/// Each index has 128 bytes to itself and not only a 64-byte line, because the adjacent-line prefetcher of
+/// Intel and AMD cores fetches lines in aligned pairs, so that two indices in one pair still take the line
+/// from each other.
 public enum RingBuffer {
     /// The smallest ring: below it not even an 8-byte record would be sure to fit.
     @inlinable public static var capacityMin: Int { 32 }
@@ -19,21 +22,25 @@ public enum RingBuffer {
 
     /// The longest payload that a ring of `capacity` bytes takes: `capacity / 2 - 8`.
     ///
-    /// With its header that is half the ring. Then padding and record fit into the empty ring wherever it stands, so a
-    /// producer that waits is never stuck. A longer claim is a programmer's mistake and traps.
+    /// With its header that is half the ring. Then padding and record fit into the empty ring wherever it
+    /// stands, so a producer that waits is never stuck. A longer claim is a programmer's mistake and traps.
     @inlinable
-    public static func recordByteCountMax(capacity: Int) -> Int { (capacity >> 1) &- RingBlock.headerByteCount }
+    public static func recordByteCountMax(capacity: Int) -> Int {
+        (capacity >> 1) &- RingBlock.headerByteCount
+    }
 
-    /// Allocates a ring and returns its two ends; all its memory is touched here, so that the first lap does not fault.
+    /// Allocates a ring and returns its two ends; all its memory is touched here, so that the first lap does
+    /// not fault.
     ///
-    /// The ring is freed when both ends are gone. `capacity` is a power of two in `capacityMin...capacityMax`, in
-    /// bytes; each record takes its length rounded up to 8, plus 8. Any thread.
+    /// The ring is freed when both ends are gone. `capacity` is a power of two in
+    /// `capacityMin...capacityMax`, in bytes; each record takes its length rounded up to 8, plus 8. Any
+    /// thread.
     public static func make(byteCount capacity: Int) -> RingPair {
         make(byteCount: capacity, startPosition: 0)
     }
 
-    /// As `make(byteCount:)`, with the position at which both ends begin: tests put the wrap, and the overflow of the
-    /// position itself, where they want them. `startPosition` is a multiple of 8.
+    /// As `make(byteCount:)`, with the position at which both ends begin: tests put the wrap, and the
+    /// overflow of the position itself, where they want them. `startPosition` is a multiple of 8.
     package static func make(byteCount capacity: Int, startPosition: Int) -> RingPair {
         precondition(
             capacity >= capacityMin && capacity <= capacityMax && capacity & (capacity - 1) == 0,
@@ -46,7 +53,8 @@ public enum RingBuffer {
     }
 }
 
-/// The two ends of a new ring, to be taken apart: `let pair = RingBuffer.make(…)`, then `pair.producer`, `pair.consumer`.
+/// The two ends of a new ring, to be taken apart: `let pair = RingBuffer.make(…)`, then `pair.producer`,
+/// `pair.consumer`.
 @frozen
 public struct RingPair: ~Copyable, Sendable {
     public var producer: Producer
@@ -89,9 +97,9 @@ struct RingBlock: BitwiseCopyable {
     var handleCount: UnsafeMutablePointer<Atomic<Int>> {
         (base + 2 * RingBlock.indexSpacing).assumingMemoryBound(to: Atomic<Int>.self)
     }
-    /// The header of the record or padding at `place`, a multiple of 8 below the capacity: payload bytes, or minus the bytes
-    /// of padding. A typed pointer, and not raw loads and stores: those are calls into the standard library in debug builds,
-    /// where ThreadSanitizer does not see them.
+    /// The header of the record or padding at `place`, a multiple of 8 below the capacity: payload bytes, or
+    /// minus the bytes of padding. A typed pointer, and not raw loads and stores: those are calls into the
+    /// standard library in debug builds, where ThreadSanitizer does not see them.
     @inlinable
     func header(_ place: Int) -> UnsafeMutablePointer<Int> {
         (records + place).assumingMemoryBound(to: Int.self)
@@ -113,8 +121,8 @@ struct RingBlock: BitwiseCopyable {
     /// Called once by each end; the second caller frees the block.
     @usableFromInline
     func dropHandle() {
-        // Acquiring-and-releasing pairs with itself in the other end: what that end still read or wrote comes before
-        // the memory is freed.
+        // Acquiring-and-releasing pairs with itself in the other end: what that end still read or wrote comes
+        // before the memory is freed.
         let (before, _) = handleCount.pointee.subtract(1, ordering: .acquiringAndReleasing)
         if before == 1 {
             base.deallocate()

@@ -6,9 +6,13 @@ struct ConflationSlotsTests {
     @Test("sizes, keys and values out of range trap")
     func preconditions() async {
         await #expect(processExitsWith: .failure) { _ = ConflationSlots.make(keyCount: 0, byteCount: 8) }
-        await #expect(processExitsWith: .failure) { _ = ConflationSlots.make(keyCount: 1 << 17, byteCount: 8) }
+        await #expect(processExitsWith: .failure) {
+            _ = ConflationSlots.make(keyCount: 1 << 17, byteCount: 8)
+        }
         await #expect(processExitsWith: .failure) { _ = ConflationSlots.make(keyCount: 1, byteCount: 0) }
-        await #expect(processExitsWith: .failure) { _ = ConflationSlots.make(keyCount: 1, byteCount: 1 << 17) }
+        await #expect(processExitsWith: .failure) {
+            _ = ConflationSlots.make(keyCount: 1, byteCount: 1 << 17)
+        }
         await #expect(processExitsWith: .failure) {
             var pair = ConflationSlots.make(keyCount: 2, byteCount: 8)
             _ = pair.writer.buffer(key: 2)
@@ -69,8 +73,8 @@ struct ConflationSlotsTests {
         #expect(seen.sorted() == Array(0..<130))
     }
 
-    /// Goal: newest value, at most once, exact counts. Method: every sequence of ten calls on two keys, each followed by a drain,
-    /// against two optional integers.
+    /// Goal: newest value, at most once, exact counts. Method: every sequence of ten calls on two keys, each
+    /// followed by a drain, against two optional integers.
     @Test("every sequence of calls does what two optional values would")
     func sequences() {
         for sequence in 0..<(1 << 20) where sequence % 5 == 0 {

@@ -2,8 +2,8 @@ import CMallocCounter
 import CPlatform
 import RingBuffer
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 @Suite("Platform")
 struct PlatformTests {
@@ -26,7 +26,8 @@ struct PlatformTests {
             let status = martlet_thread_get_name(&name, 16)
             results.isRight.store(
                 status == 0 && martlet_thread_cpu() == cpu
-                    && String(validating: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                    && String(
+                        validating: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
                         == "martlet-worker-",
                 ordering: .releasing)
         }
@@ -39,8 +40,8 @@ struct PlatformTests {
     func level() {
         #expect(martlet_cpu_supports_build_level() == nil)
         #if arch(x86_64)
-        let level = String(cString: martlet_build_level())
-        #expect(level.hasPrefix("x86-64"))
+            let level = String(cString: martlet_build_level())
+            #expect(level.hasPrefix("x86-64"))
         #endif
     }
 

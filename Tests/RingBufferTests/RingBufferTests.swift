@@ -5,7 +5,8 @@ import Testing
 func write(_ producer: inout Producer, byteCount: Int, seed: Int) -> Bool {
     guard let memory = producer.tryClaim(byteCount: byteCount) else { return false }
     for index in 0..<byteCount {
-        memory.storeBytes(of: UInt8(truncatingIfNeeded: seed &* 31 &+ index), toByteOffset: index, as: UInt8.self)
+        memory.storeBytes(
+            of: UInt8(truncatingIfNeeded: seed &* 31 &+ index), toByteOffset: index, as: UInt8.self)
     }
     producer.commit(byteCount: byteCount)
     return true
@@ -109,7 +110,9 @@ struct RingBufferTests {
         var pair = RingBuffer.make(byteCount: 64)
         let isEmpty = pair.consumer.peek() == nil
         #expect(isEmpty)
-        let (drained, free, capacity) = (pair.producer.isDrained, pair.producer.freeBytes, pair.producer.capacity)
+        let (drained, free, capacity) = (
+            pair.producer.isDrained, pair.producer.freeBytes, pair.producer.capacity
+        )
         #expect(drained)
         #expect(free == 64)
         #expect(capacity == 64)
@@ -263,13 +266,16 @@ struct RingBufferTests {
             var pair = RingBuffer.make(byteCount: capacity, startPosition: start)
             let written = write(&pair.producer, byteCount: longest, seed: start)
             #expect(written)
-            let count = pair.consumer.drain(limit: 2) { #expect(isRecord($0, byteCount: longest, seed: start)) }
+            let count = pair.consumer.drain(limit: 2) {
+                #expect(isRecord($0, byteCount: longest, seed: start))
+            }
             #expect(count == 1)
         }
     }
 
-    /// Every capacity, every record length and every offset of the first record, far enough to go round twice, also across the
-    /// overflow of the position. The ring is kept as full as it gets, so that each record meets padding and a full ring.
+    /// Every capacity, every record length and every offset of the first record, far enough to go round
+    /// twice, also across the overflow of the position. The ring is kept as full as it gets, so that each
+    /// record meets padding and a full ring.
     @Test("every length comes through at every offset", arguments: [32, 64, 128, 256])
     func wrapAround(capacity: Int) {
         for lap in [0, Int.max & -capacity] {
@@ -290,7 +296,8 @@ struct RingBufferTests {
                 written += 1
             }
             guard let record = pair.consumer.peek(), isRecord(record, byteCount: byteCount, seed: read) else {
-                Issue.record("Record \(read) of \(byteCount) bytes is wrong, start \(startPosition) in \(capacity).")
+                Issue.record(
+                    "Record \(read) of \(byteCount) bytes is wrong, start \(startPosition) in \(capacity).")
                 return
             }
             pair.consumer.advance()

@@ -1,10 +1,11 @@
 /// The ring's algorithm, one memory access per step, for a search of every interleaving.
 ///
-/// Memory is in words of 8 bytes; a word holds a tag that says what was written there. Plain stores and payload loads are
-/// first issued and then performed at any later step, in any order, which is more than any real processor does; a
-/// releasing store waits until what was issued before is performed, an acquiring load holds back what follows.
-/// The producer chooses each record's length, may abort, commit less than it claimed, and stage; the consumer
-/// releases when it likes. Ownership is checked at each store: no word that the consumer owns is ever written.
+/// Memory is in words of 8 bytes; a word holds a tag that says what was written there. Plain stores and
+/// payload loads are first issued and then performed at any later step, in any order, which is more than any
+/// real processor does; a releasing store waits until what was issued before is performed, an acquiring load
+/// holds back what follows. The producer chooses each record's length, may abort, commit less than it
+/// claimed, and stage; the consumer releases when it likes. Ownership is checked at each store: no word that
+/// the consumer owns is ever written.
 struct RingModel: Hashable {
     /// The same for all states of one search.
     struct Setting: Sendable {
@@ -17,7 +18,8 @@ struct RingModel: Hashable {
 
     /// Ways to break the algorithm, each of which the search must find.
     enum Fault: CaseIterable {
-        case none, publishIsRelaxed, releaseIsRelaxed, releaseBeforeAdvance, limitIsOneTooFar, paddingNotCounted
+        case none, publishIsRelaxed, releaseIsRelaxed, releaseBeforeAdvance, limitIsOneTooFar,
+            paddingNotCounted
     }
 
     enum Violation: Error, Equatable {
@@ -199,7 +201,8 @@ struct RingModel: Hashable {
             next.append(state)
         }
         if readPosition == publishedSeen {
-            // `refresh`: one acquiring load; without news the state stays as it is, which the search has seen.
+            // `refresh`: one acquiring load; without news the state stays as it is, which the search has
+            // seen.
             if published != publishedSeen {
                 var state = self
                 state.publishedSeen = published
@@ -223,7 +226,8 @@ struct RingModel: Hashable {
         guard tag == Tag.header(record: recordsRead, strideWords: words + 1) else { throw .wrongHeader }
         for index in 0..<words {
             state.pendingLoads.setLane(
-                Int((readPosition + index + 1) % capacity), Tag.payload(record: recordsRead, index: index + 1))
+                Int((readPosition + index + 1) % capacity), Tag.payload(record: recordsRead, index: index + 1)
+            )
         }
         state.readPosition += words + 1
         state.recordsRead += 1

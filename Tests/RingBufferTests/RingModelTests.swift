@@ -1,8 +1,8 @@
 import Testing
 
-/// Goal: first in, first out, nothing lost, torn or overwritten, and never stuck, for every interleaving of the two sides'
-/// memory accesses on small rings. Method: `RingModel`, all reachable states. That the search finds errors is shown by
-/// breaking the algorithm.
+/// Goal: first in, first out, nothing lost, torn or overwritten, and never stuck, for every interleaving of
+/// the two sides' memory accesses on small rings. Method: `RingModel`, all reachable states. That the search
+/// finds errors is shown by breaking the algorithm.
 @Suite("Ring: every interleaving of a step model")
 struct RingModelTests {
     /// States reached, or the first violation.

@@ -1,9 +1,9 @@
 import RingBuffer
 import Testing
 
-/// Goal: the real ring does what a queue would, whatever its two ends are asked in whatever order. Method: every sequence of
-/// calls up to a depth, from every starting offset of a small ring, against a queue that counts bytes by the documented
-/// rules. The interleavings inside the calls are `RingModelTests`' matter.
+/// Goal: the real ring does what a queue would, whatever its two ends are asked in whatever order. Method:
+/// every sequence of calls up to a depth, from every starting offset of a small ring, against a queue that
+/// counts bytes by the documented rules. The interleavings inside the calls are `RingModelTests`' matter.
 @Suite("Ring: every sequence of calls")
 struct RingSequenceTests {
     enum Call: CaseIterable {
@@ -53,8 +53,8 @@ struct RingSequenceTests {
     func sequences(capacity: Int) {
         let calls = Call.allCases
         for start in stride(from: 0, to: capacity, by: 8) {
-            // A sequence is a number with one decimal digit per call.
-            // All of them on the smallest ring; on the next an odd step, which visits every pair of neighbours.
+            // A sequence is a number with one decimal digit per call. All of them on the smallest ring; on
+            // the next an odd step, which visits every pair of neighbours.
             for number in stride(from: 0, to: 100_000, by: capacity == 32 ? 1 : 7) {
                 guard run(number, calls: calls, capacity: capacity, start: start) else { return }
             }
@@ -68,7 +68,8 @@ struct RingSequenceTests {
         var digits = number
         for _ in 0..<5 {
             guard apply(calls[digits % 10], &pair, &queue) else {
-                Issue.record("Sequence \(number) differs at \(calls[digits % 10]), start \(start) in \(capacity).")
+                Issue.record(
+                    "Sequence \(number) differs at \(calls[digits % 10]), start \(start) in \(capacity).")
                 return false
             }
             digits /= 10

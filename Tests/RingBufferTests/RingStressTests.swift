@@ -1,13 +1,14 @@
 import RingBuffer
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
-/// Two threads, records of changing length with a number and bytes that follow from it. Meant for ThreadSanitizer as well,
-/// which sees every access to shared memory that nothing orders.
+/// Two threads, records of changing length with a number and bytes that follow from it. Meant for
+/// ThreadSanitizer as well, which sees every access to shared memory that nothing orders.
 @Suite("Ring: two threads", .serialized)
 struct RingStressTests {
-    /// Lengths of record `number`, from a fixed sequence that both sides know; all lengths up to `longest` occur.
+    /// Lengths of record `number`, from a fixed sequence that both sides know; all lengths up to `longest`
+    /// occur.
     private static func byteCount(_ number: Int, longest: Int) -> Int {
         Int((UInt64(truncatingIfNeeded: number) &* 0x9E37_79B9_7F4A_7C15) >> 33) % (longest + 1)
     }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// A POSIX thread for stress tests and benchmarks, joined exactly once. Values that must not be copied are moved into it.
+/// A POSIX thread for stress tests and benchmarks, joined exactly once. Values that must not be copied are
+/// moved into it.
 public struct TestThread: ~Copyable {
     private let handle: pthread_t
 
@@ -30,7 +31,8 @@ private final class Box: Sendable {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 }
 
-/// Holds a noncopyable value until the thread that will own it takes it out: closures cannot consume what they capture.
+/// Holds a noncopyable value until the thread that will own it takes it out: closures cannot consume what
+/// they capture.
 public final class Handover<Value: ~Copyable & Sendable>: @unchecked Sendable {
     // Unchecked: written before the thread starts, taken by it once; `pthread_create` orders the two.
     private var value: Value?
@@ -44,8 +46,8 @@ public final class Handover<Value: ~Copyable & Sendable>: @unchecked Sendable {
     }
 }
 
-/// Gives the CPU away while a test waits for another thread. A spin would burn its whole time slice where threads outnumber
-/// CPUs, which on a busy machine turns milliseconds into minutes.
+/// Gives the CPU away while a test waits for another thread. A spin would burn its whole time slice where
+/// threads outnumber CPUs, which on a busy machine turns milliseconds into minutes.
 public func waitABit() {
     sched_yield()
 }

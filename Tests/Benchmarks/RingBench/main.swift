@@ -4,8 +4,9 @@ import RingBuffer
 import Synchronization
 import TestSupport
 
-// One run of the ring: two pinned threads, fixed items, every word written and read. `compare.py` alternates it with the
-// peers in RingPeers, and says what is printed. Usage: ring-bench single|batch|packed ITEM_BYTES ITEM_COUNT RING_BYTES.
+// One run of the ring: two pinned threads, fixed items, every word written and read. `compare.py` alternates
+// it with the peers in RingPeers, and says what is printed. Usage: ring-bench single|batch|packed ITEM_BYTES
+// ITEM_COUNT RING_BYTES.
 
 /// Records per batch, as in the peers: large enough to share one index store, small against the ring.
 let batchLimit = 64
@@ -19,7 +20,8 @@ func fill(_ memory: UnsafeMutableRawPointer, number: Int, itemBytes: Int) {
     }
 }
 
-/// The sum of all words of a record, whose length is checked once so that the loop has a constant count, as the peers' has.
+/// The sum of all words of a record, whose length is checked once so that the loop has a constant count, as
+/// the peers' has.
 @inline(__always)
 func sum(_ record: UnsafeRawBufferPointer, itemBytes: Int) -> Int {
     precondition(record.count == itemBytes, "Every record has the length that was committed.")
@@ -197,7 +199,8 @@ func involuntarySwitches() -> Int {
 
 func main() -> Int32 {
     let arguments = CommandLine.arguments
-    guard arguments.count == 5, ["single", "batch", "packed"].contains(arguments[1]), let itemBytes = Int(arguments[2]),
+    guard arguments.count == 5, ["single", "batch", "packed"].contains(arguments[1]),
+        let itemBytes = Int(arguments[2]),
         [8, 80, 368].contains(itemBytes), let itemCount = Int(arguments[3]), let ringBytes = Int(arguments[4])
     else {
         print("usage: ring-bench single|batch|packed 8|80|368 ITEM_COUNT RING_BYTES")
