@@ -46,10 +46,11 @@ public struct FeedReplay: ~Copyable, TickSource {
     private var rule = TickRule.lastFlag
     var streams: [ReplayStream] = []
     private var streamIndex: [StreamKey: Int] = [:]
-    /// The stream of an instrument id in this file; -1 for one without a symbol.
+    /// The stream of an instrument id in this file, on this day.
     private var instrumentStream: [UInt32: Int] = [:]
     private var lastInstrument: UInt32?
     private var lastStream = -1
+    private var lastDay: UInt64 = 0
     private var builder: PacketBuilder
     private let memory: MessageMemory
     /// The record that the reader stands at and that has not been sent; valid until the reader moves.
@@ -71,6 +72,18 @@ public struct FeedReplay: ~Copyable, TickSource {
     }
 
     public mutating func next() -> UnsafeRawBufferPointer? { unsafe next(until: .max) }
+
+    /// Refuses by name a file whose metadata say that it can never have a book.
+    ///
+    /// - Throws: `Score.Failure` with one line, also for a file that cannot be opened or is not DBN.
+    public static func checkPriceLevels(_ paths: [String]) throws(Score.Failure) {
+        for path in paths {
+            let only: Schema?
+            do throws(DBNError) { only = try DBNFileReader(path: path).metadata?.schema } catch { throw .feed("\(error)") }
+            guard let only, !only.statesPriceLevels else { continue }
+            throw .feed("\(path): a feed of \(only.name) alone has no price levels; give mbp-1, mbp-10 or tbbo data")
+        }
+    }
 
     /// The next packet whose records were captured at or before `due`, nanoseconds since the epoch.
     ///
@@ -142,22 +155,30 @@ public struct FeedReplay: ~Copyable, TickSource {
     }
 
     private func timestamp(of record: borrowing Record) -> UInt64 {
-        record.isTradeOrBook ? record.captureTimestamp : record.venueTimestamp
+        if record.isTradeOrBook { return record.captureTimestamp }
+        return Record(at: record.bytes)?.indexTimestamp ?? record.venueTimestamp
     }
 
     /// The stream of a record's instrument; nil if nothing names the instrument.
     private mutating func stream(of record: borrowing Record) -> Int? {
         let instrument = record.instrumentID
-        if instrument == lastInstrument { return lastStream >= 0 ? lastStream : nil }
-        lastInstrument = instrument
-        if let known = instrumentStream[instrument] {
-            lastStream = known
-        } else {
-            let symbol = symbols.symbol(instrumentID: instrument, timestamp: timestamp(of: record))
-            lastStream = symbol.map { stream(symbol: $0, record) } ?? -1
-            instrumentStream[instrument] = lastStream
+        let timestamp = timestamp(of: record)
+        if timestamp / Timestamp.nanosecondsPerDay != lastDay {
+            // An instrument id stands for one instrument within one day only.
+            lastDay = timestamp / Timestamp.nanosecondsPerDay
+            instrumentStream.removeAll(keepingCapacity: true)
+            lastInstrument = nil
         }
-        return lastStream >= 0 ? lastStream : nil
+        if instrument == lastInstrument { return lastStream }
+        var found = instrumentStream[instrument]
+        if found == nil, let symbol = symbols.symbol(instrumentID: instrument, timestamp: timestamp) {
+            found = stream(symbol: symbol, record)
+            instrumentStream[instrument] = found
+        }
+        guard let found else { return nil }
+        lastInstrument = instrument
+        lastStream = found
+        return found
     }
 
     private mutating func stream(symbol: String, _ record: borrowing Record) -> Int {

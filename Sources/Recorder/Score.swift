@@ -73,6 +73,7 @@ public struct Score {
     /// All passes. `progress` is told what begins.
     public func run(progress: (String) -> Void) throws(Failure) -> Result {
         var result = Result()
+        try FeedReplay.checkPriceLevels(options.paths)
         progress("from the file")
         try scoreFile(&result)
         progress("into memory")

@@ -44,6 +44,7 @@ struct FeaturesCommand: AsyncParsableCommand {
         } catch {
             throw CommandError(.noInput, "\(out): the folder cannot be made: \(error.localizedDescription)")
         }
+        do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(.data, "\(error)") }
         var options = FeedReplay.Options()
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
         var replay = FeedReplay(paths: files, options: options)

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import DBN
 import Feeds
 import Foundation
 import MarketData
@@ -39,19 +40,46 @@ struct PipelineArguments: ParsableArguments {
         options.instrumentsMax = try inRange(
             settings.value(maxInstruments, "max-instruments", default: 256), "max-instruments", 1...65_536)
         options.presets = try instruments(settings).map {
-            InstrumentPreset(dataset: nil, symbol: $0.symbol, tickSize: $0.tickSize)
+            InstrumentPreset(
+                dataset: $0.dataset.isEmpty ? nil : $0.dataset, symbol: $0.symbol, tickSize: $0.tickSize)
         }
         return options
     }
 
-    /// Instruments given by flag, environment or file.
+    @Option(help: "A DBN file of definitions, for tick sizes that the feed does not state.")
+    var definitions: String?
+
+    /// Instruments given by flag, environment or file; of one given twice the first counts.
     func instruments(_ settings: Settings) throws -> [Instrument] {
-        try InstrumentArgument.parse(settings.values(instrument, "instrument"))
+        let given = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
+        guard let path = try settings.value(definitions, "definitions") else { return given }
+        return try given + InstrumentArgument.read(definitions: path)
     }
 }
 
 /// `SYMBOL:tick=…,lot=…`
 enum InstrumentArgument {
+    /// The instruments that a DBN file defines, of whatever version. A lot is one share or contract where it is not stated.
+    static func read(definitions path: String) throws -> [Instrument] {
+        try checkReadable([path])
+        var instruments: [Instrument] = []
+        do {
+            var reader = try DBNFileReader(path: path)
+            let dataset = reader.metadata?.dataset ?? ""
+            while try reader.next() {
+                guard let definition = DefinitionView(reader.record) else { continue }
+                let lot = definition.unitOfMeasureQuantity
+                let isStated = lot > 0 && lot != Price.undefined
+                let lotSize = isStated ? lot : Price.unitsPerWhole
+                if let instrument = definition.instrument(dataset: dataset, lotSize: lotSize) {
+                    instruments.append(instrument)
+                }
+            }
+        } catch { throw CommandError(.data, "\(error)") }
+        guard !instruments.isEmpty else { throw CommandError(.data, "\(path): no definition with a tick size in it") }
+        return instruments
+    }
+
     static func parse(_ texts: [String]) throws -> [Instrument] {
         try texts.map { text in
             let parsed: InstrumentOverride
