@@ -82,10 +82,15 @@ enum EvaluateFrom {
     static func parse(_ text: String) throws -> Score.EvaluatedPart {
         if let fraction = Double(text), (0...1).contains(fraction) { return .fraction(fraction) }
         if let nanoseconds = UInt64(text) { return .time(nanoseconds) }
-        if let date = try? Date(text, strategy: .iso8601), date.timeIntervalSince1970 >= 0 {
-            return .time(UInt64(date.timeIntervalSince1970) * 1_000_000_000)
-        }
-        throw CommandError(
+        let seconds: Double
+        do { seconds = try Date(text, strategy: .iso8601).timeIntervalSince1970 } catch { throw wrong(text) }
+        // A time beyond the year 2554 does not fit a timestamp.
+        guard (0..<18_446_744_073).contains(seconds) else { throw wrong(text) }
+        return .time(UInt64(seconds) * 1_000_000_000)
+    }
+
+    private static func wrong(_ text: String) -> CommandError {
+        CommandError(
             .usage,
             "--evaluate-from '\(text)' is wrong; expected a fraction from 0 to 1, nanoseconds since 1970, or a time such as "
                 + "2024-01-02T15:00:00Z")
