@@ -33,20 +33,29 @@ public struct InstrumentOverride: Hashable, Sendable {
         self.lotSize = lotSize
     }
 
-    /// Parses a flag's text. The sizes are plain decimals of at most nine places, exact. The symbol ends at the last
-    /// colon, so that it may hold colons itself.
+    /// Parses a flag's text. The sizes are plain decimals of at most nine places, exact. The symbol ends at
+    /// the last colon, so that it may hold colons itself.
     public init(parsing text: String) throws(FeedError) {
         let form = "the form is SYMBOL:tick=SIZE,lot=SIZE"
-        guard let colon = text.lastIndex(of: ":") else { throw .option(text: text, problem: "no colon; \(form)") }
+        guard let colon = text.lastIndex(of: ":") else {
+            throw .option(text: text, problem: "no colon; \(form)")
+        }
         symbol = String(text[..<colon])
-        guard !symbol.isEmpty else { throw .option(text: text, problem: "no symbol before the colon; \(form)") }
-        for part in text[text.index(after: colon)...].split(separator: ",", omittingEmptySubsequences: false) {
+        guard !symbol.isEmpty else {
+            throw .option(text: text, problem: "no symbol before the colon; \(form)")
+        }
+        for part in text[text.index(after: colon)...].split(separator: ",", omittingEmptySubsequences: false)
+        {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard pair.count == 2 else { throw .option(text: text, problem: "\"\(part)\" is not KEY=SIZE; \(form)") }
+            guard pair.count == 2 else {
+                throw .option(text: text, problem: "\"\(part)\" is not KEY=SIZE; \(form)")
+            }
             guard let size = FixedPoint.parse(String(pair[1])), size > 0 else {
                 throw .option(
                     text: text,
-                    problem: "\"\(pair[1])\" is not a size: a positive decimal of at most nine places, 0.001 for example")
+                    problem:
+                        "\"\(pair[1])\" is not a size: a positive decimal of at most nine places"
+                )
             }
             switch pair[0] {
             case "tick" where tickSize == nil: tickSize = size

@@ -19,7 +19,8 @@ public struct ConversionPlan: Equatable, Sendable {
             dataset: publisher.dataset, schema: nil, start: startTimestamp, end: endTimestamp &+ 1,
             symbols: instruments.map(\.instrument.symbol),
             mappings: instruments.map {
-                let interval = SymbolMapping.Interval(startDate: firstDate, endDate: nextDate, symbol: String($0.id))
+                let interval = SymbolMapping.Interval(
+                    startDate: firstDate, endDate: nextDate, symbol: String($0.id))
                 return SymbolMapping(rawSymbol: $0.instrument.symbol, intervals: [interval])
             })
     }
@@ -47,8 +48,8 @@ enum ConversionRun {
     /// Lines between two calls of the progress closure.
     private static let progressInterval = 16_384
 
-    /// Writes a definition for each planned instrument, then all events in order of capture time, equal times in order of
-    /// instrument ids, then for each instrument a remark with what the conversion met.
+    /// Writes a definition for each planned instrument, then all events in order of capture time, equal times
+    /// in order of instrument ids, then for each instrument a remark with what the conversion met.
     static func run<Sink: RecordSink & ~Copyable>(
         _ streams: [some ConversionStream], plan: ConversionPlan, to sink: inout Sink,
         byteCount: UInt64, progress: (_ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void

@@ -91,7 +91,8 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
     public var books: UInt64 = 0
     public var statuses: UInt64 = 0
 
-    /// LOBSTER: executions of hidden orders (a trade, no book) and cross trades among the trades, and halt rows.
+    /// LOBSTER: executions of hidden orders (a trade, no book) and cross trades among the trades, and halt
+    /// rows.
     public var hiddenExecutions: UInt64 = 0
     public var crossTrades: UInt64 = 0
     public var halts = Tally()
@@ -113,7 +114,8 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
     /// Places where diffs are missing; `gapCount` counts all, `gaps` keeps the first.
     public var gapCount: UInt64 = 0
     public var gaps: [SequenceGap] = []
-    /// Snapshots that brought back a book that had a gap or no beginning, the first one of a stream not counted.
+    /// Snapshots that brought back a book that had a gap or no beginning, the first one of a stream not
+    /// counted.
     public var resyncs: UInt64 = 0
     /// Trades whose number does not follow the one before.
     public var tradeGaps = Tally()
@@ -126,7 +128,8 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
 
     /// Sizes that are not whole lots: old orders deep in the book.
     public var oddSizes = Tally()
-    /// Book records in which such a size was rounded down, never to 0, because it stood among the levels written.
+    /// Book records in which such a size was rounded down, never to 0, because it stood among the levels
+    /// written.
     public var roundedBooks = Tally()
     /// Lines that could not be read.
     public var malformed = Tally()
@@ -162,8 +165,8 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
     /// What opens the remark that a conversion leaves in its output.
     static let remarkPrefix = "martlet.conversion"
 
-    /// The counts that cannot be told from the output any more, as `martlet.conversion KEY=COUNT …`: the text of a system
-    /// record at the end of the output, so that `FeedInspector` can show them.
+    /// The counts that cannot be told from the output any more, as `martlet.conversion KEY=COUNT …`: the text
+    /// of a system record at the end of the output, so that `FeedInspector` can show them.
     public var remark: String {
         let counts: [(String, UInt64)] = [
             ("lines", lines), ("ticks", ticks), ("superseded", supersededDiffs), ("gaps", gapCount),

@@ -1,6 +1,7 @@
 /// What is wrong with a foreign feed, an option or an output, and where.
 ///
-/// Outside input never traps: everything that a file or a flag can get wrong ends here. `description` is one line.
+/// Outside input never traps: everything that a file or a flag can get wrong ends here. `description` is one
+/// line.
 public enum FeedError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The operating system refused an operation on a file; `errno` as it was.
     case file(path: String, operation: String, errno: Int32)

@@ -5,7 +5,8 @@ package enum FixedPoint {
 
     /// The value of `text` in 1e-9: digits, optionally a point and more digits, nothing else.
     ///
-    /// Nil if the text is anything else, has a nonzero digit beyond the ninth place, or does not fit in 63 bits.
+    /// Nil if the text is anything else, has a nonzero digit beyond the ninth place, or does not fit in 63
+    /// bits.
     @inline(__always)
     static func parse(_ text: Span<UInt8>, from start: Int, to end: Int) -> Int64? {
         var value: UInt64 = 0

@@ -1,5 +1,5 @@
-/// The publishers of Martlet's own datasets. Databento numbers its publishers from 1 upwards and uses none of these
-/// numbers or dataset names, so that a converted file can never be taken for one of Databento's.
+/// The publishers of Martlet's own datasets. Databento numbers its publishers from 1 upwards and uses none of
+/// these numbers or dataset names, so that a converted file can never be taken for one of Databento's.
 ///
 /// | dataset | number | what |
 /// |---|---|---|
@@ -43,6 +43,7 @@ public enum SequenceRule: String, Codable, Sendable {
     case consecutiveRecords
     /// Trades are numbered consecutively (modulo 2^32); book records carry another counter.
     case consecutiveTrades
-    /// The numbers count something wider than the instrument, a channel for example, so that gaps cannot be told.
+    /// The numbers count something wider than the instrument, a channel for example, so that gaps cannot be
+    /// told.
     case unknown
 }

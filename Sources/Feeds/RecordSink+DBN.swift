@@ -86,10 +86,14 @@ enum RecordBytes {
         return bytes
     }
 
-    /// DBN's `SystemMsg`, 320 bytes, with the code "unset". What is not ASCII becomes a question mark; a longer text is cut.
-    static func remark(_ text: String, publisherID: UInt16, instrumentID: UInt32, timestamp: UInt64) -> [UInt8] {
+    /// DBN's `SystemMsg`, 320 bytes, with the code "unset". What is not ASCII becomes a question mark; a
+    /// longer text is cut.
+    static func remark(_ text: String, publisherID: UInt16, instrumentID: UInt32, timestamp: UInt64)
+        -> [UInt8]
+    {
         var bytes = header(
-            .system, byteCount: 320, publisherID: publisherID, instrumentID: instrumentID, timestamp: timestamp)
+            .system, byteCount: 320, publisherID: publisherID, instrumentID: instrumentID,
+            timestamp: timestamp)
         for (index, byte) in text.utf8.prefix(remarkByteCountMax).enumerated() {
             bytes[16 + index] = byte >= 0x20 && byte < 0x7F ? byte : UInt8(ascii: "?")
         }
@@ -109,7 +113,9 @@ enum RecordBytes {
         return bytes
     }
 
-    private static func store<Value: FixedWidthInteger>(_ value: Value, at offset: Int, in bytes: inout [UInt8]) {
+    private static func store<Value: FixedWidthInteger>(
+        _ value: Value, at offset: Int, in bytes: inout [UInt8]
+    ) {
         for index in 0..<MemoryLayout<Value>.size {
             bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
         }

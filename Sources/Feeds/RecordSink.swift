@@ -1,7 +1,8 @@
 public import DBN
 public import MarketData
 
-/// Where a converter's records go, in order. `DBNFileWriter` and `DBNEncoder` encode them; a test gathers them in arrays.
+/// Where a converter's records go, in order. `DBNFileWriter` and `DBNEncoder` encode them; a test gathers
+/// them in arrays.
 ///
 /// Used on one thread. A sink that cannot take a record throws `FeedError.output`.
 public protocol RecordSink: ~Copyable {

@@ -3,118 +3,65 @@ import Feeds
 import MarketData
 import Testing
 
-private func convert(
-    _ paths: [String], _ options: ConversionOptions = ConversionOptions()
-) throws(FeedError) -> (ArraySink, InstrumentConversion) {
-    var sink = ArraySink()
-    let report = try BinanceConverter.convert(captures: paths, options: options, to: &sink)
-    return (sink, report.instruments[0])
-}
-
-/// Lines of a capture of USD-M futures, a millisecond apart.
-private struct Capture {
-    var text = ""
-    var time: UInt64 = 1_723_161_255_000_000_000
-    var symbol = "BTCUSDT"
-
-    mutating func line(_ json: String) {
-        time += 1_000_000
-        text += "\(time) \(json)\n"
-    }
-
-    mutating func diff(_ first: Int, _ last: Int, _ previous: Int, bids: String = "", asks: String = "") {
-        line(
-            #"{"stream":"x@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,"s":"\#(symbol)","#
-                + #""U":\#(first),"u":\#(last),"pu":\#(previous),"b":[\#(bids)],"a":[\#(asks)]}}"#)
-    }
-
-    mutating func ticker(_ update: Int, _ bid: String, _ bidSize: String, _ ask: String, _ askSize: String) {
-        line(
-            #"{"stream":"x@bookTicker","data":{"e":"bookTicker","u":\#(update),"s":"\#(symbol)","b":"\#(bid)","#
-                + #""B":"\#(bidSize)","a":"\#(ask)","A":"\#(askSize)","T":5,"E":6}}"#)
-    }
-
-    mutating func snapshot(_ update: Int, bids: String, asks: String) {
-        line(#"{"lastUpdateId":\#(update),"E":7,"T":8,"bids":[\#(bids)],"asks":[\#(asks)]}"#)
-    }
-
-    mutating func trade(_ id: Int, _ price: String, _ size: String, isBuyerMaker: Bool) {
-        line(
-            #"{"stream":"x@trade","data":{"e":"trade","E":9,"T":8,"s":"\#(symbol)","t":\#(id),"p":"\#(price)","#
-                + #""q":"\#(size)","X":"MARKET","m":\#(isBuyerMaker)}}"#)
-    }
-}
-
-private let dime: Int64 = 100_000_000
-
-/// `["100.1","0.005"]` of tenths and thousandths.
-private func at(_ tenths: Int, _ lots: Int) -> String {
-    let thousandths = String(lots)
-    let padded = String(repeating: "0", count: max(0, 4 - thousandths.utf8.count)) + thousandths
-    return #"["\#(tenths / 10).\#(tenths % 10)","\#(padded.dropLast(3)).\#(padded.suffix(3))"]"#
-}
-
-/// Prices in tenths and sizes of the levels that are there.
-private func touch(_ levels: [BookLevel]) -> [[Int64]] {
-    levels.filter { $0 != BookLevel() }.map {
-        [
-            $0.bidPrice == Price.undefined ? -1 : $0.bidPrice / dime, Int64($0.bidSize),
-            $0.askPrice == Price.undefined ? -1 : $0.askPrice / dime, Int64($0.askSize),
-        ]
-    }
-}
-
 @Suite struct BinanceTests {
     let folder: TestFolder
 
     init() throws { folder = try TestFolder() }
 
-    private func write(_ capture: Capture, _ name: String = "a.gz") throws -> String {
+    private func write(_ capture: BinanceCapture, _ name: String = "a.gz") throws -> String {
         try folder.write(Container.gzip(capture.text), name)
     }
 
     @Test(
         "A file that is no capture is refused",
-        arguments: ["", "\n\n", "hello\n", "{}\n", "1 {}\n", "12345678901234567890123 {}\n", "1 [1,2]\n", "\u{0}\u{1}\n"])
+        arguments: [
+            "", "\n\n", "hello\n", "{}\n", "1 {}\n", "12345678901234567890123 {}\n", "1 [1,2]\n",
+            "\u{0}\u{1}\n",
+        ])
     func refusesOtherFiles(text: String) throws {
         let path = try folder.write(text, "a.txt")
-        #expect(refusal { () throws(FeedError) in try convert([path]) }.contains("holds no line"))
+        #expect(refusal { () throws(FeedError) in try convertCaptures([path]) }.contains("holds no line"))
     }
 
     @Test("An unknown symbol is refused with the flag to give, and accepted with it")
     func unknownSymbol() throws {
-        var capture = Capture(symbol: "ETHUSDT")
+        var capture = BinanceCapture(symbol: "ETHUSDT")
         capture.diff(1, 2, 0, bids: at(1000, 5))
         let path = try write(capture)
         #expect(
-            refusal { () throws(FeedError) in try convert([path]) }
+            refusal { () throws(FeedError) in try convertCaptures([path]) }
                 == "tick and lot size of ETHUSDT in BINANCE.USDM are not known: "
                 + "give --instrument ETHUSDT:tick=SIZE,lot=SIZE")
         let half = try ConversionOptions(instrumentTexts: ["ETHUSDT:tick=0.1"])
-        #expect(refusal { () throws(FeedError) in try convert([path], half) }.contains("--instrument"))
-        let (sink, _) = try convert([path], try ConversionOptions(instrumentTexts: ["ETHUSDT:tick=0.1,lot=0.005"]))
+        #expect(
+            refusal { () throws(FeedError) in try convertCaptures([path], half) }.contains("--instrument"))
+        let (sink, _) = try convertCaptures(
+            [path], try ConversionOptions(instrumentTexts: ["ETHUSDT:tick=0.1,lot=0.005"]))
         #expect(sink.books[0].levels[0].bidSize == 1)
     }
 
     @Test("Two markets, or two symbols in one file, are refused by name")
     func refusesMixtures() throws {
-        var futures = Capture()
+        var futures = BinanceCapture()
         futures.diff(1, 2, 0)
-        var spot = Capture()
+        var spot = BinanceCapture()
         spot.line(#"{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}"#)
         let paths = [try write(futures, "f.gz"), try write(spot, "s.gz")]
-        let markets = refusal { () throws(FeedError) in try convert(paths) }
+        let markets = refusal { () throws(FeedError) in try convertCaptures(paths) }
         #expect(markets.contains("USD-M futures") && markets.contains("spot"))
         futures.symbol = "ETHUSDT"
         futures.diff(3, 4, 2)
         let path = try write(futures)
-        #expect(refusal { () throws(FeedError) in try convert([path]) }.contains("line 2: found a message of ETHUSDT"))
+        #expect(
+            refusal { () throws(FeedError) in try convertCaptures([path]) }.contains(
+                "line 2: found a message of ETHUSDT"))
     }
 
     @Test(
         "A malformed line is counted with its place and changes nothing",
         arguments: [
-            "rubbish", "17", "17 ", "17 {", "17 {}}", "17 {\"a\"}", "99999999999999999999 {}", "17 {\"e\":\"trade\"}",
+            "rubbish", "17", "17 ", "17 {", "17 {}}", "17 {\"a\"}", "99999999999999999999 {}",
+            "17 {\"e\":\"trade\"}",
             #"17 {"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"0","m":true}"#,
             #"17 {"e":"trade","s":"BTCUSDT","t":1,"p":"1e5","q":"1","m":true}"#,
             #"17 {"e":"trade","s":"BTCUSDT","t":-1,"p":"1","q":"1","m":true}"#,
@@ -133,11 +80,11 @@ private func touch(_ levels: [BookLevel]) -> [[Int64]] {
             #"17 {"s":"unended"#, #"17 {"s":"ends in \"#,
         ])
     func countsMalformed(line: String) throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.diff(1, 2, 0, bids: at(1000, 5), asks: at(1001, 6))
         capture.text += line + "\n"
         capture.diff(3, 4, 2, bids: at(999, 7))
-        let (sink, report) = try convert([try write(capture)])
+        let (sink, report) = try convertCaptures([try write(capture)])
         #expect(report.malformed.first.map(\.line) == [2])
         #expect(report.lines == 3 && report.ticks == 2 && report.gapCount == 0)
         #expect(touch(sink.books[1].levels) == [[1000, 5, 1001, 6], [999, 7, -1, 0]])
@@ -145,10 +92,10 @@ private func touch(_ levels: [BookLevel]) -> [[Int64]] {
 
     @Test("A line cut or changed anywhere is counted or read, never trapped on")
     func survivesDamage() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.diff(1, 2, 0, bids: at(1000, 5), asks: at(1001, 6))
         let first = capture.text
-        capture = Capture()
+        capture = BinanceCapture()
         capture.snapshot(2, bids: at(1000, 5), asks: at(1001, 6))
         capture.ticker(5, "100.1", "0.010", "100.2", "0.020")
         capture.trade(3, "100.1", "0.001", isBuyerMaker: true)
@@ -161,101 +108,111 @@ private func touch(_ levels: [BookLevel]) -> [[Int64]] {
             let cut = Array(bytes[..<index])
             for damaged in [changed, cut] {
                 let path = try folder.write(Array(first.utf8) + damaged, "damaged.txt")
-                _ = refusal { () throws(FeedError) in try convert([path]).1 }
+                _ = refusal { () throws(FeedError) in try convertCaptures([path]).1 }
             }
         }
     }
 
     @Test("Diffs before a snapshot are superseded or held, the snapshot and what follows are ticks")
     func snapshot() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.diff(5, 9, 4, bids: at(1000, 1))
         capture.ticker(9, "100.0", "0.003", "100.1", "0.004")
         capture.diff(10, 12, 9, bids: at(1000, 2))
         capture.diff(13, 15, 12, bids: at(999, 3))
         capture.snapshot(11, bids: at(1000, 8) + "," + at(990, 9), asks: at(1001, 7))
         capture.diff(16, 20, 15, asks: at(1001, 0) + "," + at(1002, 6))
-        let (sink, report) = try convert([try write(capture)])
+        let (sink, report) = try convertCaptures([try write(capture)])
         let books = sink.books
-        #expect(report.supersededDiffs == 1 && report.heldDiffs == 2 && report.ticks == 5 && report.lines == 6)
+        #expect(
+            report.supersededDiffs == 1 && report.heldDiffs == 2 && report.ticks == 5 && report.lines == 6)
         #expect(report.badBookTicks == 1 && report.gapCount == 0 && report.resyncs == 0)
-        #expect(books.map { touch($0.levels) } == [
-            [[1000, 3, 1001, 4]],
-            [[1000, 8, 1001, 7], [990, 9, -1, 0]],
-            [[1000, 2, 1001, 7], [990, 9, -1, 0]],
-            [[1000, 2, 1001, 7], [999, 3, -1, 0], [990, 9, -1, 0]],
-            [[1000, 2, 1002, 6], [999, 3, -1, 0], [990, 9, -1, 0]],
-        ])
-        #expect(books.map { $0.fields.flags } == [
-            [.last, .topOfBook, .maybeBadBook], [.last, .snapshot, .aggregated], [.last, .aggregated],
-            [.last, .aggregated], [.last, .aggregated],
-        ])
+        #expect(
+            books.map { touch($0.levels) } == [
+                [[1000, 3, 1001, 4]],
+                [[1000, 8, 1001, 7], [990, 9, -1, 0]],
+                [[1000, 2, 1001, 7], [990, 9, -1, 0]],
+                [[1000, 2, 1001, 7], [999, 3, -1, 0], [990, 9, -1, 0]],
+                [[1000, 2, 1002, 6], [999, 3, -1, 0], [990, 9, -1, 0]],
+            ])
+        #expect(
+            books.map { $0.fields.flags } == [
+                [.last, .topOfBook, .maybeBadBook], [.last, .snapshot, .aggregated], [.last, .aggregated],
+                [.last, .aggregated], [.last, .aggregated],
+            ])
         // Held diffs take effect when the snapshot comes.
-        let start = Capture().time
+        let start = BinanceCapture().time
         #expect(books.map { ($0.fields.captureTimestamp - start) / 1_000_000 } == [2, 5, 5, 5, 6])
         #expect(books.map { $0.fields.venueSequence } == [9, 11, 12, 15, 20])
-        #expect(books.map { $0.fields.venueTimestamp } == [5_000_000, 8_000_000] + Array(repeating: 1_723_161_256_298_000_000, count: 3))
+        #expect(
+            books.map { $0.fields.venueTimestamp } == [5_000_000, 8_000_000]
+                + Array(repeating: 1_723_161_256_298_000_000, count: 3))
         #expect(books.map { $0.fields.side } == [Side.none, Side.none, Side.bid, Side.bid, Side.ask])
     }
 
     @Test("A gap drops the book and waits for the next snapshot")
     func gapWithSnapshot() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 1))
         capture.diff(9, 12, 8, bids: at(999, 1))
         capture.diff(15, 18, 14, bids: at(998, 1))
         capture.diff(19, 20, 18, bids: at(997, 1))
         capture.snapshot(19, bids: at(1010, 5), asks: at(1011, 5))
         capture.diff(21, 22, 20, bids: at(1009, 5))
-        let (sink, report) = try convert([try write(capture)])
-        #expect(report.gapCount == 1 && report.resyncs == 1 && report.supersededDiffs == 1 && report.heldDiffs == 1)
+        let (sink, report) = try convertCaptures([try write(capture)])
+        #expect(
+            report.gapCount == 1 && report.resyncs == 1 && report.supersededDiffs == 1
+                && report.heldDiffs == 1)
         #expect(report.gaps.map(\.expected) == [12] && report.gaps.map(\.found) == [14])
         #expect(report.gaps[0].position.line == 3)
-        #expect(sink.books.map { touch($0.levels).map { $0[0] } } == [
-            [1000], [1000, 999], [1010], [1010, 997], [1010, 1009, 997],
-        ])
+        #expect(
+            sink.books.map { touch($0.levels).map { $0[0] } } == [
+                [1000], [1000, 999], [1010], [1010, 997], [1010, 1009, 997],
+            ])
         #expect(sink.books.allSatisfy { !$0.fields.flags.contains(.maybeBadBook) })
     }
 
     @Test("After a gap without a further snapshot the book is built from diffs, flagged")
     func gapWithoutSnapshot() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 1))
         capture.diff(11, 12, 10, bids: at(999, 1))
         capture.diff(15, 18, 14, bids: at(998, 1))
         capture.diff(19, 20, 18, bids: at(997, 1))
-        let (sink, report) = try convert([try write(capture)])
+        let (sink, report) = try convertCaptures([try write(capture)])
         #expect(report.gapCount == 1 && report.badBookTicks == 2 && report.ticks == 4)
-        #expect(sink.books.map { touch($0.levels).map { $0[0] } } == [[1000], [1000, 999], [998], [998, 997]])
+        #expect(
+            sink.books.map { touch($0.levels).map { $0[0] } } == [[1000], [1000, 999], [998], [998, 997]])
         #expect(sink.books.map { $0.fields.flags.contains(.maybeBadBook) } == [false, false, true, true])
     }
 
     @Test("A snapshot too old for the first diff behind it is a gap")
     func snapshotTooOld() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 1))
         capture.diff(15, 18, 14, bids: at(998, 1))
-        let (_, report) = try convert([try write(capture)])
+        let (_, report) = try convertCaptures([try write(capture)])
         #expect(report.gapCount == 1 && report.badBookTicks == 1)
     }
 
     @Test("A snapshot older than an unbroken book is a tick that changes nothing")
     func olderSnapshot() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 1))
         capture.diff(11, 12, 10, bids: at(999, 1))
         capture.snapshot(11, bids: at(500, 1), asks: at(501, 1))
         capture.diff(13, 14, 12, bids: at(998, 1))
-        let (sink, report) = try convert([try write(capture)])
+        let (sink, report) = try convertCaptures([try write(capture)])
         #expect(report.olderSnapshots == 1 && report.gapCount == 0 && report.ticks == 4)
-        #expect(sink.books.map { touch($0.levels).map { $0[0] } } == [
-            [1000], [1000, 999], [1000, 999], [1000, 999, 998],
-        ])
+        #expect(
+            sink.books.map { touch($0.levels).map { $0[0] } } == [
+                [1000], [1000, 999], [1000, 999], [1000, 999, 998],
+            ])
     }
 
     @Test("A file without a snapshot and without a predecessor is flagged, with a predecessor it goes on")
     func severalFiles() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 1))
         // The symbol comes from a message: this snapshot names none.
         capture.trade(1, "100.1", "0.001", isBuyerMaker: false)
@@ -264,18 +221,19 @@ private func touch(_ levels: [BookLevel]) -> [[Int64]] {
         capture.diff(9, 12, 8, bids: at(999, 1))
         capture.diff(13, 14, 12, bids: at(998, 1))
         let second = try write(capture, "a.gz")
-        let (alone, aloneReport) = try convert([second])
+        let (alone, aloneReport) = try convertCaptures([second])
         #expect(aloneReport.badBookTicks == 2 && alone.books.count == 2)
         // The order of the arguments does not matter, that of the capture times does.
-        let (both, report) = try convert([second, first])
+        let (both, report) = try convertCaptures([second, first])
         #expect(report.files == [first, second])
         #expect(report.badBookTicks == 0 && report.gapCount == 0)
-        #expect(both.books.map { touch($0.levels).map { $0[0] } } == [[1000], [1000, 999], [1000, 999, 998]])
+        #expect(
+            both.books.map { touch($0.levels).map { $0[0] } } == [[1000], [1000, 999], [1000, 999, 998]])
     }
 
     @Test("A newer ticker sets the touch, an older one changes nothing, a late diff does not undo it")
     func tickers() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1) + "," + at(999, 2), asks: at(1001, 3) + "," + at(1002, 4))
         capture.ticker(9, "50.0", "1", "51.0", "1")
         capture.ticker(10, "50.0", "1", "51.0", "1")
@@ -283,94 +241,28 @@ private func touch(_ levels: [BookLevel]) -> [[Int64]] {
         capture.ticker(22, "100.1", "0.001", "100.3", "0.009")
         capture.diff(11, 15, 10, bids: at(1000, 5), asks: at(1002, 0))
         capture.diff(16, 30, 15, bids: at(999, 6), asks: at(1001, 0))
-        let (sink, report) = try convert([try write(capture)])
+        let (sink, report) = try convertCaptures([try write(capture)])
         #expect(report.olderTickers == 2 && report.lateDiffs == 1 && report.ticks == 7)
         let start: [[Int64]] = [[1000, 1, 1001, 3], [999, 2, 1002, 4]]
-        #expect(sink.books.map { touch($0.levels) } == [
-            start, start, start,
-            [[999, 7, 1003, 8]],
-            [[1001, 1, 1003, 9], [999, 7, -1, 0]],
-            // The diff is older than the ticker of 22, which stays in force; that of 20 is forgotten.
-            [[1001, 1, 1003, 9], [1000, 5, -1, 0], [999, 2, -1, 0]],
-            // The diff of 30 knows nothing of 100.1 and 100.3: they were gone again.
-            [[1000, 5, -1, 0], [999, 6, -1, 0]],
-        ])
+        #expect(
+            sink.books.map { touch($0.levels) } == [
+                start, start, start,
+                [[999, 7, 1003, 8]],
+                [[1001, 1, 1003, 9], [999, 7, -1, 0]],
+                // The diff is older than the ticker of 22, which stays in force; that of 20 is forgotten.
+                [[1001, 1, 1003, 9], [1000, 5, -1, 0], [999, 2, -1, 0]],
+                // The diff of 30 knows nothing of 100.1 and 100.3: they were gone again.
+                [[1000, 5, -1, 0], [999, 6, -1, 0]],
+            ])
         #expect(sink.books[3].fields.flags == [.last, .topOfBook])
     }
 
     @Test("A ticker of an empty side empties it")
     func emptySide() throws {
-        var capture = Capture()
+        var capture = BinanceCapture()
         capture.snapshot(10, bids: at(1000, 1), asks: at(1001, 3))
         capture.ticker(11, "0.0", "0.000", "100.1", "0.003")
-        let (sink, _) = try convert([try write(capture)])
+        let (sink, _) = try convertCaptures([try write(capture)])
         #expect(touch(sink.books[1].levels) == [[-1, 0, 1001, 3]])
-    }
-
-    @Test("Trades carry the aggressor's side and their number, whose gaps are counted")
-    func trades() throws {
-        var capture = Capture()
-        capture.diff(1, 2, 0)
-        capture.trade(4_294_967_295, "61800.3", "0.006", isBuyerMaker: false)
-        capture.trade(4_294_967_296, "61800.2", "4294967.294", isBuyerMaker: true)
-        capture.trade(4_294_967_299, "61800.25", "1", isBuyerMaker: true)
-        capture.line(#"{"e":"trade","s":"BTCUSDT","t":4294967300,"p":"0","q":"0","X":"NA","m":true}"#)
-        let (sink, report) = try convert([try write(capture)])
-        #expect(sink.trades.map(\.side) == [Side.bid, Side.ask, Side.ask])
-        #expect(sink.trades.map(\.venueSequence) == [.max, 0, 3])
-        #expect(sink.trades.map(\.size) == [6, .max - 1, 1_000])
-        #expect(sink.trades[0].price == 61_800_300_000_000 && sink.trades[0].venueTimestamp == 8_000_000)
-        #expect(report.tradeGaps.first.map(\.line) == [4] && report.offTickTrades.first.map(\.line) == [4])
-        #expect(report.ignoredEvents == ["trade outside the book": 1])
-    }
-
-    @Test("Trades of part of a lot and sizes that a record cannot hold are refused with their line")
-    func refusesSizes() throws {
-        var capture = Capture()
-        capture.diff(1, 2, 0)
-        capture.trade(1, "61800.3", "0.0005", isBuyerMaker: false)
-        let path = try write(capture)
-        #expect(refusal { () throws(FeedError) in try convert([path]) }.contains("line 2: found a trade of 0.0005"))
-        capture = Capture()
-        capture.diff(1, 2, 0, bids: #"["100.0","4294967.295"]"#)
-        let large = try write(capture)
-        #expect(refusal { () throws(FeedError) in try convert([large]) }.contains("line 1: found size 4294967.295"))
-    }
-
-    @Test("A level of part of a lot is counted, and rounded down but not to nothing where it is written")
-    func oddSizes() throws {
-        var capture = Capture()
-        capture.diff(1, 2, 0, bids: #"["100.0","0.0019"],["99.0","0.0001"]"#)
-        let (sink, report) = try convert([try write(capture)])
-        #expect(report.oddSizes.count == 2 && report.roundedBooks.count == 1)
-        #expect(sink.books[0].levels[0].bidSize == 1 && sink.books[0].levels[1].bidSize == 1)
-    }
-
-    @Test("Messages of other kinds are counted by name and passed over whatever they hold")
-    func ignoresOthers() throws {
-        var capture = Capture()
-        capture.diff(1, 2, 0)
-        capture.line(#"{"stream":"x@markPrice","data":{"e":"markPriceUpdate","s":"BTCUSDT","p":"-5","q":[{"a":null}]}}"#)
-        capture.line(#"{"stream":"x@depth20@100ms","data":{"e":"depthUpdate","U":1,"u":2,"pu":0,"b":[],"a":[]}}"#)
-        capture.line(#"{"result":null,"id":1}"#)
-        let (_, report) = try convert([try write(capture)])
-        #expect(report.ignoredEvents == ["markPrice": 1, "depth20": 1, "message without an event name": 1])
-        #expect(report.ticks == 1 && report.malformed.count == 0)
-    }
-
-    @Test("The market is that of the messages, and so are dataset, publisher, tick and lot")
-    func markets() throws {
-        var spot = Capture()
-        spot.line(#"{"e":"trade","E":1,"s":"BTCUSDT","t":1,"p":"61837.63000000","q":"0.02000000","T":1,"m":true,"M":true}"#)
-        spot.line(#"{"u":1,"s":"BTCUSDT","b":"61837.63","B":"3.78826","a":"61837.64","A":"1.54698"}"#)
-        let (spotSink, _) = try convert([try write(spot)])
-        #expect(spotSink.trades[0].publisherID == 60011 && spotSink.trades[0].size == 2_000)
-        // Spot tickers tell no time.
-        #expect(spotSink.books[0].fields.venueTimestamp == Timestamp.undefined)
-        var coin = Capture()
-        coin.line(#"{"e":"trade","E":1,"T":1,"s":"BTCUSD_PERP","t":1,"p":"61804.8","q":"7","X":"MARKET","m":true}"#)
-        let (coinSink, coinReport) = try convert([try write(coin)])
-        #expect(coinSink.trades[0].publisherID == 60013 && coinSink.trades[0].size == 7)
-        #expect(coinReport.lotSize == 1_000_000_000 && coinReport.tickSize == 100_000_000)
     }
 }

@@ -1,6 +1,5 @@
-import Testing
-
 import Feeds
+import Testing
 
 /// All lines of a file, through the reader under test.
 private func lines(_ path: String) throws(FeedError) -> [String] {
@@ -59,7 +58,8 @@ private func zipLines(_ path: String) throws(FeedError) -> [[String]] {
 
     @Test("Gzip members, the zero bytes behind them, and plain text give their lines")
     func readsGzip() throws {
-        let members = Container.gzip("one\ntw") + Container.gzip("") + Container.gzip("o\r\n\nlast") + [0, 0, 0]
+        let members =
+            Container.gzip("one\ntw") + Container.gzip("") + Container.gzip("o\r\n\nlast") + [0, 0, 0]
         #expect(try lines(folder.write(members, "a.gz")) == ["one", "two", "", "last"])
         #expect(try lines(folder.write("one\ntwo", "a.txt")) == ["one", "two"])
         #expect(try lines(folder.write("", "empty")) == [])
@@ -68,10 +68,14 @@ private func zipLines(_ path: String) throws(FeedError) -> [[String]] {
     @Test("Lines longer than the buffer grow it, up to a limit")
     func longLines() throws {
         let long = String(repeating: "x", count: 1_000_000)
-        #expect(try lines(folder.write(Container.gzip("a\n\(long)\nb\n"), "long.gz")).map(\.utf8.count) == [1, 1_000_000, 1])
+        #expect(
+            try lines(folder.write(Container.gzip("a\n\(long)\nb\n"), "long.gz")).map(\.utf8.count) == [
+                1, 1_000_000, 1,
+            ])
         let endless = [UInt8](repeating: 0x78, count: LineReader.lineByteCountMax + 1)
         let path = try folder.write(Container.gzip(endless), "endless.gz")
-        #expect(refusal { () throws(FeedError) in try lines(path) }.contains("line 1: found a line of more than"))
+        #expect(
+            refusal { () throws(FeedError) in try lines(path) }.contains("line 1: found a line of more than"))
     }
 
     @Test("What a zip may not be is refused by name")
@@ -109,7 +113,8 @@ private func zipLines(_ path: String) throws(FeedError) -> [[String]] {
         let whole = Container.zip([Container.ZipFile("a.csv", "1,2\n3,4\n"), stored], comment: "words")
         for count in 0..<whole.count {
             let path = try folder.write(Array(whole[..<count]), "cut.zip")
-            #expect(refusal { () throws(FeedError) in try zipLines(path) } != "nothing was refused", "\(count)")
+            #expect(
+                refusal { () throws(FeedError) in try zipLines(path) } != "nothing was refused", "\(count)")
         }
         for index in whole.indices {
             for mask in [0x01, 0x80, 0xFF] as [UInt8] {

@@ -19,7 +19,8 @@ struct ArraySink: RecordSink {
     mutating func definition(
         _ instrument: Instrument, publisherID: UInt16, instrumentID: UInt32, timestamp: UInt64
     ) throws(FeedError) {
-        entries.append(.definition(instrument, publisherID: publisherID, id: instrumentID, timestamp: timestamp))
+        entries.append(
+            .definition(instrument, publisherID: publisherID, id: instrumentID, timestamp: timestamp))
     }
 
     mutating func trade(_ fields: MarketFields) throws(FeedError) { entries.append(.trade(fields)) }
@@ -36,11 +37,15 @@ struct ArraySink: RecordSink {
         entries.append(.remark(text))
     }
 
-    var trades: [MarketFields] { entries.compactMap { if case .trade(let fields) = $0 { fields } else { nil } } }
+    var trades: [MarketFields] {
+        entries.compactMap { if case .trade(let fields) = $0 { fields } else { nil } }
+    }
     var books: [(fields: MarketFields, levels: [BookLevel])] {
         entries.compactMap { if case .book(let fields, let levels) = $0 { (fields, levels) } else { nil } }
     }
-    var statuses: [StatusFields] { entries.compactMap { if case .status(let fields) = $0 { fields } else { nil } } }
+    var statuses: [StatusFields] {
+        entries.compactMap { if case .status(let fields) = $0 { fields } else { nil } }
+    }
 }
 
 /// A folder that is gone after the test.
@@ -79,7 +84,8 @@ enum Container {
 
     /// One gzip member.
     static func gzip(_ bytes: [UInt8]) -> [UInt8] {
-        [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255] + deflated(bytes) + le32(checksum(bytes)) + le32(UInt32(bytes.count))
+        [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255] + deflated(bytes) + le32(checksum(bytes))
+            + le32(UInt32(bytes.count))
     }
 
     static func gzip(_ text: String) -> [UInt8] { gzip(Array(text.utf8)) }
@@ -107,7 +113,9 @@ enum Container {
             let stored = file.isStored ? file.bytes : deflated(file.bytes)
             var common = le16(20) + le16(file.flags) + le16(file.method ?? (file.isStored ? 0 : 8)) + le32(0)
             common += le32(file.checksum ?? checksum(file.bytes)) + le32(UInt32(stored.count))
-            common += le32(file.byteCount ?? UInt32(file.bytes.count)) + le16(UInt16(file.name.utf8.count)) + le16(0)
+            common +=
+                le32(file.byteCount ?? UInt32(file.bytes.count)) + le16(UInt16(file.name.utf8.count))
+                + le16(0)
             directory += le32(0x0201_4B50) + le16(20) + common + le16(0) + le16(0) + le16(0) + le32(0)
             directory += le32(UInt32(data.count)) + Array(file.name.utf8)
             data += le32(0x0403_4B50) + common + Array(file.name.utf8) + stored

@@ -1,12 +1,12 @@
-import Testing
-
 import Feeds
+import Testing
 
 @Suite struct FixedPointTests {
     @Test(
         "Text that is not an exact decimal of nine places is refused",
         arguments: [
-            "", ".", ".5", "1.", "-1", "+1", "1e3", "1,5", " 1", "1 ", "0.0000000001", "1.2.3", "9223372036.854775808",
+            "", ".", ".5", "1.", "-1", "+1", "1e3", "1,5", " 1", "1 ", "0.0000000001", "1.2.3",
+            "9223372036.854775808",
             "18446744073709551616", "99999999999999999999999999", "0x10", "١", "1.000000000000000000001",
         ])
     func refuses(text: String) {
@@ -28,7 +28,9 @@ import Feeds
     func roundTrip() {
         var generator = SeededGenerator(state: 1)
         for _ in 0..<1_000 {
-            let value = Int64.random(in: 0...Int64.max, using: &generator) >> Int64.random(in: 0...62, using: &generator)
+            let value =
+                Int64.random(in: 0...Int64.max, using: &generator)
+                >> Int64.random(in: 0...62, using: &generator)
             #expect(FixedPoint.parse(FixedPoint.text(value)) == value)
         }
         #expect(FixedPoint.text(10_000) == "0.00001")
@@ -43,7 +45,8 @@ import Feeds
             ("BTCUSDT", "no colon"), (":tick=1", "no symbol"), ("A:tick", "is not KEY=SIZE"),
             ("A:tick=", "is not a size"), ("A:tick=0", "is not a size"), ("A:tick=-1", "is not a size"),
             ("A:tick=1e-3", "is not a size"), ("A:lot=0.0000000001", "is not a size"),
-            ("A:tick=1,tick=2", "given twice"), ("A:step=1", "neither tick nor lot"), ("A:", "is not KEY=SIZE"),
+            ("A:tick=1,tick=2", "given twice"), ("A:step=1", "neither tick nor lot"),
+            ("A:", "is not KEY=SIZE"),
         ])
     func refuses(text: String, problem: String) {
         let message = refusal { () throws(FeedError) in try InstrumentOverride(parsing: text) }
@@ -53,7 +56,9 @@ import Feeds
 
     @Test("A symbol given twice is refused")
     func refusesTwice() {
-        let message = refusal { () throws(FeedError) in try ConversionOptions(instrumentTexts: ["A:tick=1", "A:lot=1"]) }
+        let message = refusal { () throws(FeedError) in
+            try ConversionOptions(instrumentTexts: ["A:tick=1", "A:lot=1"])
+        }
         #expect(message.contains("A is given twice"))
     }
 

@@ -27,7 +27,8 @@ import Testing
 
     private func fields(_ time: UInt64, _ sequence: UInt32, publisher: UInt16 = 60001) -> MarketFields {
         MarketFields(
-            publisherID: publisher, instrumentID: 7, venueTimestamp: 2 * Timestamp.nanosecondsPerDay - time, captureTimestamp: time,
+            publisherID: publisher, instrumentID: 7, venueTimestamp: 2 * Timestamp.nanosecondsPerDay - time,
+            captureTimestamp: time,
             price: 5, size: 1, flags: .last, venueSequence: sequence)
     }
 
@@ -51,7 +52,8 @@ import Testing
             case .status:
                 try writer.status(
                     StatusFields(
-                        publisherID: 60001, instrumentID: 7, venueTimestamp: 5, captureTimestamp: 5, action: .halt,
+                        publisherID: 60001, instrumentID: 7, venueTimestamp: 5, captureTimestamp: 5,
+                        action: .halt,
                         isTrading: false, isQuoting: false))
             case .remark(let text):
                 try writer.remark(text, publisherID: 60001, instrumentID: 7, timestamp: 5)
@@ -70,13 +72,17 @@ import Testing
         doubtful.flags = [.last, .maybeBadBook, .snapshot]
         let nextDay = Timestamp.nanosecondsPerDay + 5
         let path = try made([
-            book(10, 1), .trade(trade), book(20, 2), book(30, 6, level(2, 1, 2, 1)), .book(doubtful, level(3, 1, 2, 1)),
+            book(10, 1), .trade(trade), book(20, 2), book(30, 6, level(2, 1, 2, 1)),
+            .book(doubtful, level(3, 1, 2, 1)),
             book(26, 4, BookLevel()), book(nextDay, 1), .status, .remark("hello"),
             .remark("martlet.conversion lines=12 superseded=3"),
         ])
         let inspection = try FeedInspector.inspect(path: path)
         #expect(inspection.records == 11 && inspection.ticks == 6)
-        #expect(inspection.types.map { "\($0.name) \($0.count)" } == ["trades 1", "mbp-10 6", "status 1", "definition 1", "system 2"])
+        #expect(
+            inspection.types.map { "\($0.name) \($0.count)" } == [
+                "trades 1", "mbp-10 6", "status 1", "definition 1", "system 2",
+            ])
         #expect(inspection.firstTimestamp == 10 && inspection.lastTimestamp == nextDay)
         #expect(inspection.messages == ["hello"] && inspection.metadata?.schema == "mixed")
         let part = try #require(inspection.instruments.first)
@@ -107,8 +113,11 @@ import Testing
         let report = try converter.convert(to: &writer)
         try writer.finish()
         let inspection = try FeedInspector.inspect(path: path)
-        #expect(inspection.metadata?.dataset == "BINANCE.USDM" && inspection.metadata?.start == 1_723_161_255_030_314_667)
-        #expect(inspection.instruments[0].conversion?["lines"] == 2 && inspection.instruments[0].superseded == 1)
+        #expect(
+            inspection.metadata?.dataset == "BINANCE.USDM"
+                && inspection.metadata?.start == 1_723_161_255_030_314_667)
+        #expect(
+            inspection.instruments[0].conversion?["lines"] == 2 && inspection.instruments[0].superseded == 1)
         #expect(inspection.ticks == report.tickCount && inspection.instruments[0].symbol == "BTCUSDT")
         let data = try JSONEncoder().encode(report)
         #expect(try JSONDecoder().decode(ConversionReport.self, from: data) == report)

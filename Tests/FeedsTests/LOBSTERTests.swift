@@ -50,9 +50,12 @@ private func convert(
     @Test(
         "A first row of another format is refused",
         arguments: [
-            "", "a,b,c,d,e,f", "34200.1,1,7,10,1000000", "34200.1,1,7,10,1000000,1,9", "34200.1,8,7,10,1000000,1",
-            "34200.1,1,7,10,1000000,0", "-1,1,7,10,1000000,1", "1e5,1,7,10,1000000,1", "34200.1,1,7,-10,1000000,1",
-            "34200.1,1,7,10,-5,1", "34200.1,1,7,10,99999999999999999999,1", "34200.1,1,7,10,999999999999999999,1",
+            "", "a,b,c,d,e,f", "34200.1,1,7,10,1000000", "34200.1,1,7,10,1000000,1,9",
+            "34200.1,8,7,10,1000000,1",
+            "34200.1,1,7,10,1000000,0", "-1,1,7,10,1000000,1", "1e5,1,7,10,1000000,1",
+            "34200.1,1,7,-10,1000000,1",
+            "34200.1,1,7,10,-5,1", "34200.1,1,7,10,99999999999999999999,1",
+            "34200.1,1,7,10,999999999999999999,1",
             "999999999,1,7,10,1000000,1", "34200.1234567891,1,7,10,1000000,1", ",,,,,",
         ])
     func refusesRows(row: String) throws {
@@ -81,7 +84,8 @@ private func convert(
         let alone = try zip(row, book, book: "b.csv", as: "b.zip")
         #expect(refusal { () throws(FeedError) in try convert([alone]) }.contains("has no order-book file"))
         let good = try zip(row, book, as: "c.zip")
-        #expect(refusal { () throws(FeedError) in try convert([good, good]) }.contains("the same day of TEST"))
+        #expect(
+            refusal { () throws(FeedError) in try convert([good, good]) }.contains("the same day of TEST"))
         #expect(refusal { () throws(FeedError) in try convert([]) }.contains("no input"))
         let empty = try zip("", "", as: "d.zip")
         #expect(refusal { () throws(FeedError) in try convert([empty]) }.contains("no rows"))
@@ -113,7 +117,8 @@ private func convert(
 
             """, String(repeating: book, count: 9))
         let (sink, report) = try convert([path])
-        let instrument = Instrument(dataset: "XNAS.LOBSTER", symbol: "TEST", tickSize: cent, lotSize: 1_000_000_000)
+        let instrument = Instrument(
+            dataset: "XNAS.LOBSTER", symbol: "TEST", tickSize: cent, lotSize: 1_000_000_000)
         let first = midnight + 34_200_015_105_074
         #expect(sink.entries.first == .definition(instrument, publisherID: 60001, id: 1, timestamp: first))
         let rows = [level(100_000_000_000, 10, 100_010_000_000, 5)] + Array(repeating: BookLevel(), count: 9)
@@ -134,8 +139,9 @@ private func convert(
         let part = report.instruments[0]
         #expect(part.ticks == 6 && part.lines == 9 && part.halts.count == 3 && part.hiddenExecutions == 1)
         #expect(part.crossTrades == 1 && part.offTickTrades.first.map(\.line) == [5])
-        #expect(part.remark == "martlet.conversion lines=9 ticks=6 superseded=0 gaps=0 resyncs=0 trade_gaps=0 "
-            + "malformed=0 ignored=0 halts=3")
+        #expect(
+            part.remark == "martlet.conversion lines=9 ticks=6 superseded=0 gaps=0 resyncs=0 trade_gaps=0 "
+                + "malformed=0 ignored=0 halts=3")
     }
 
     @Test("Of more than ten levels the best ten stay")
@@ -143,11 +149,13 @@ private func convert(
         let row = (1...12).map { "\(1_000_000 + $0 * 100),\($0),\(1_000_000 - $0 * 100),\($0 + 50)" }
         let path = try zip(
             "34200,1,1,10,1000000,1\n", row.joined(separator: ",") + "\n",
-            message: messageName.replacing("_2.csv", with: "_12.csv"), book: bookName.replacing("_2.csv", with: "_12.csv"))
+            message: messageName.replacing("_2.csv", with: "_12.csv"),
+            book: bookName.replacing("_2.csv", with: "_12.csv"))
         let (sink, _) = try convert([path])
         let expected = (1...10).map {
             level(
-                100_000_000_000 - Int64($0) * cent, UInt32($0 + 50), 100_000_000_000 + Int64($0) * cent, UInt32($0))
+                100_000_000_000 - Int64($0) * cent, UInt32($0 + 50), 100_000_000_000 + Int64($0) * cent,
+                UInt32($0))
         }
         #expect(sink.books[0].levels == expected)
         // The event's price is none of the levels.
@@ -174,7 +182,8 @@ private func convert(
                 as: "\(symbol)\(date).zip")
         }
         let (sink, report) = try convert([
-            try day("B", "2012-06-22", 34_200), try day("A", "2012-06-21", 34_300), try day("B", "2012-06-21", 34_200),
+            try day("B", "2012-06-22", 34_200), try day("A", "2012-06-21", 34_300),
+            try day("B", "2012-06-21", 34_200),
         ])
         #expect(sink.books.map { $0.fields.instrumentID } == [1, 2, 1])
         #expect(sink.books.map { $0.fields.venueSequence } == [1, 1, 1])
@@ -186,7 +195,8 @@ private func convert(
         "Names that are not LOBSTER's are not parsed",
         arguments: [
             "", "GOOG.csv", "GOOG_2012-06-21_34200000_57600000_message_10.txt",
-            "GOOG_2012-02-30_34200000_57600000_message_10.csv", "GOOG_2012-06-21_34200000_57600000_other_10.csv",
+            "GOOG_2012-02-30_34200000_57600000_message_10.csv",
+            "GOOG_2012-06-21_34200000_57600000_other_10.csv",
             "_2012-06-21_34200000_57600000_message_10.csv", "GOOG_2012-06-21_34200000_57600000_message_0.csv",
             "GOOG_2012-06-21_34200000_57600000_message_1001.csv", "GOOG_1986-06-21_0_1_message_10.csv",
             "GOOG_2012-6-21x_0_1_message_10.csv", "GOOG_2012-06-21_0_99999999999999999999_message_10.csv",

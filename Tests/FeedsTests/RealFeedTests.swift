@@ -4,8 +4,8 @@ import Foundation
 import MarketData
 import Testing
 
-/// The recorded days, converted and compared with a plain re-implementation in Python, which decodes the output with
-/// Databento's own library: every field of every record, levels included.
+/// The recorded days, converted and compared with a plain re-implementation in Python, which decodes the
+/// output with Databento's own library: every field of every record, levels included.
 @Suite(.serialized) struct RealFeedTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let feeds = environment["MARTLET_FEEDS"] ?? ""
@@ -23,7 +23,8 @@ import Testing
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(filePath: Self.python)
-        process.arguments = [root.appending(path: "python/oracles/\(arguments[0])").path] + arguments.dropFirst()
+        process.arguments =
+            [root.appending(path: "python/oracles/\(arguments[0])").path] + arguments.dropFirst()
         process.standardOutput = output
         try process.run()
         let data = output.fileHandleForReading.readDataToEndOfFile()
@@ -45,17 +46,20 @@ import Testing
         .enabled(if: hasOracle, "MARTLET_FEEDS or MARTLET_PYTHON is not set"),
         arguments: [
             Day(
-                oracle: [], files: ["LOBSTER_SampleFile_GOOG_2012-06-21_10.zip"], lines: 147_916, ticks: 147_916,
+                oracle: [], files: ["LOBSTER_SampleFile_GOOG_2012-06-21_10.zip"], lines: 147_916,
+                ticks: 147_916,
                 records: 155_684),
             Day(
-                oracle: [], files: ["LOBSTER_SampleFile_AAPL_2012-06-21_1.zip"], lines: 118_497, ticks: 118_497,
+                oracle: [], files: ["LOBSTER_SampleFile_AAPL_2012-06-21_1.zip"], lines: 118_497,
+                ticks: 118_497,
                 records: 142_158),
         ])
     func lobster(day: Day) throws {
         let inputs = day.files.map { "\(Self.feeds)/lobster/\($0)" }
         let converter = try LOBSTERConverter(zips: inputs)
         let path = folder.path("day.dbn.zst")
-        var writer = try DBNFileWriter(path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
+        var writer = try DBNFileWriter(
+            path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
         let report = try converter.convert(to: &writer)
         try writer.finish()
         #expect(report.lineCount == day.lines && report.tickCount == day.ticks)
@@ -79,7 +83,8 @@ import Testing
                 records: 99_575),
             Day(
                 oracle: ["coinm", "100000000", "1000000000"],
-                files: ["cm_btcusd_perp_20240808.gz", "cm_btcusd_perp_20240809.gz"], lines: 98_386, ticks: 98_363,
+                files: ["cm_btcusd_perp_20240808.gz", "cm_btcusd_perp_20240809.gz"], lines: 98_386,
+                ticks: 98_363,
                 records: 98_366),
             // Without its predecessor: no snapshot, so the book is built from diffs.
             Day(
@@ -91,11 +96,13 @@ import Testing
         // Given backwards: the order is that of the capture times.
         let converter = try BinanceConverter(captures: inputs.reversed())
         let path = folder.path("day.dbn.zst")
-        var writer = try DBNFileWriter(path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
+        var writer = try DBNFileWriter(
+            path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
         let report = try converter.convert(to: &writer)
         try writer.finish()
         #expect(report.lineCount == day.lines && report.tickCount == day.ticks)
-        #expect(report.instruments.map(\.gapCount) == [0] && report.instruments.map(\.roundedBooks.count) == [0])
+        #expect(
+            report.instruments.map(\.gapCount) == [0] && report.instruments.map(\.roundedBooks.count) == [0])
         #expect(try oracle(["binance_oracle.py"] + day.oracle + [path] + inputs) == "equal: \(day.records)")
         let inspection = try FeedInspector.inspect(path: path)
         #expect(inspection.ticks == day.ticks)

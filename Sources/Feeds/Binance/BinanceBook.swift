@@ -1,13 +1,15 @@
 import MarketData
 
-/// A full-depth book made of diffs, in which a newer book ticker stays in force until a diff as new as it has come.
+/// A full-depth book made of diffs, in which a newer book ticker stays in force until a diff as new as it has
+/// come.
 ///
-/// A ticker tells the touch earlier than the diffs do (0 to 100 ms), but nothing of the levels that come and go between two
-/// diffs: a level that a ticker showed and that was gone again at the next diff is in no diff. So a ticker's changes are kept in a
-/// log and taken back before the next diff is applied; a diff older than the newest ticker has that ticker put on top again.
+/// A ticker tells the touch earlier than the diffs do (0 to 100 ms), but nothing of the levels that come and
+/// go between two diffs: a level that a ticker showed and that was gone again at the next diff is in no diff.
+/// So a ticker's changes are kept in a log and taken back before the next diff is applied; a diff older than
+/// the newest ticker has that ticker put on top again.
 struct BinanceBook {
-    /// A level as a message gives it. Sizes stay in 1e-9 until a record is written: deep in Binance's books stand old orders
-    /// whose sizes are not multiples of today's lot.
+    /// A level as a message gives it. Sizes stay in 1e-9 until a record is written: deep in Binance's books
+    /// stand old orders whose sizes are not multiples of today's lot.
     typealias Change = BinanceMessage.Level
 
     /// The touch that a ticker tells; a price of 0 stands for an empty side.
@@ -48,7 +50,8 @@ struct BinanceBook {
         ticker = nil
     }
 
-    /// Takes over a snapshot. The newest ticker is remembered but not put on top: the state is the snapshot's own.
+    /// Takes over a snapshot. The newest ticker is remembered but not put on top: the state is the snapshot's
+    /// own.
     mutating func replace(update: UInt64, bids newBids: [Change], asks newAsks: [Change]) {
         log.removeAll(keepingCapacity: true)
         bids.replace(with: newBids.map { PriceLadder.Level(key: $0.price, size: $0.size) })
@@ -84,8 +87,9 @@ struct BinanceBook {
         return true
     }
 
-    /// Writes the best levels of both sides into all of `levels`, sizes in lots. Returns whether a size was not a whole number of
-    /// lots: it is rounded down, but not to 0. Throws a size of more lots than a record can hold.
+    /// Writes the best levels of both sides into all of `levels`, sizes in lots. Returns whether a size was
+    /// not a whole number of lots: it is rounded down, but not to 0. Throws a size of more lots than a record
+    /// can hold.
     func fill(_ levels: inout [BookLevel], lots: LotScale) throws(Unencodable) -> Bool {
         var isRounded = false
         let bidLevels = bids.levels
@@ -146,6 +150,7 @@ struct BinanceBook {
     }
 
     private mutating func cut() {
-        droppedLevels += UInt64(bids.cut(to: BinanceBook.levelCountMax) + asks.cut(to: BinanceBook.levelCountMax))
+        droppedLevels += UInt64(
+            bids.cut(to: BinanceBook.levelCountMax) + asks.cut(to: BinanceBook.levelCountMax))
     }
 }

@@ -2,8 +2,8 @@ import MarketData
 
 /// Binance captures, one `<receive ns> <json>` a line, plain or gzip, to records.
 ///
-/// Market and symbol are those of the messages, never of a file's name. The files of one symbol are one stream, in order of
-/// their first capture time; several symbols of one market are merged by capture time.
+/// Market and symbol are those of the messages, never of a file's name. The files of one symbol are one
+/// stream, in order of their first capture time; several symbols of one market are merged by capture time.
 ///
 /// | message | record |
 /// |---|---|
@@ -12,22 +12,24 @@ import MarketData
 /// | REST snapshot | MBP-10 with `F_LAST`, `F_MBP` and `F_SNAPSHOT` |
 /// | trade | trade with `F_LAST`; the side is the aggressor's |
 ///
-/// `ts_recv` is the capture time in the line. `ts_event` is `T`, or `E` where there is no `T`, or undefined where there is neither
-/// (spot tickers, spot snapshots). `sequence` is the trade's number or the last update identifier (`u`), modulo 2^32. Book records
-/// state levels, not an order: action `M`, no price, size 0. Order counts are not known: 0.
+/// `ts_recv` is the capture time in the line. `ts_event` is `T`, or `E` where there is no `T`, or undefined
+/// where there is neither (spot tickers, spot snapshots). `sequence` is the trade's number or the last update
+/// identifier (`u`), modulo 2^32. Book records state levels, not an order: action `M`, no price, size 0. Order
+/// counts are not known: 0.
 ///
-/// The book follows the rules that Binance documents: snapshot, then diffs whose identifiers join. Diffs that a snapshot supersedes
-/// are counted and are not ticks; diffs captured before a snapshot but newer than it are ticks behind it, at its capture time. At a
-/// gap the book is dropped and waits for the next snapshot; where none comes, or none ever was, it is built from the diffs and flagged
-/// `F_MAYBE_BAD_BOOK`, as are tickers before the first snapshot.
+/// The book follows the rules that Binance documents: snapshot, then diffs whose identifiers join. Diffs that
+/// a snapshot supersedes are counted and are not ticks; diffs captured before a snapshot but newer than it
+/// are ticks behind it, at its capture time. At a gap the book is dropped and waits for the next snapshot;
+/// where none comes, or none ever was, it is built from the diffs and flagged `F_MAYBE_BAD_BOOK`, as are
+/// tickers before the first snapshot.
 public struct BinanceConverter: ~Copyable {
     /// What will be written.
     public let plan: ConversionPlan
     private let streams: [BinanceStream]
     private let byteCount: UInt64
 
-    /// Opens the captures and reads them once, to know their market, symbols, times and snapshots. `progress` is told
-    /// compressed bytes done and in all.
+    /// Opens the captures and reads them once, to know their market, symbols, times and snapshots. `progress`
+    /// is told compressed bytes done and in all.
     public init(
         captures paths: [String], options: ConversionOptions = ConversionOptions(),
         progress: (_ bytesDone: UInt64, _ bytesTotal: UInt64) -> Void = { _, _ in }

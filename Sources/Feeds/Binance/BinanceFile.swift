@@ -1,12 +1,13 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// What a first pass over one capture finds: where it comes from, when, and which snapshots are in it.
 ///
-/// The snapshots must be known beforehand: only then can a diff that arrives before one be counted as superseded or held.
+/// The snapshots must be known beforehand: only then can a diff that arrives before one be counted as
+/// superseded or held.
 struct BinanceFile {
     /// A snapshot's line and `lastUpdateId`.
     struct Snapshot: Equatable {
@@ -39,7 +40,8 @@ struct BinanceFile {
             if reader.lineNumber % 65_536 == 0 { progress(stream.consumedByteCount) }
             if reader.line.isEmpty { continue }
             guard let (timestamp, _) = BinanceMessage.timestamp(reader.line) else {
-                firstProblem = firstProblem ?? "line \(reader.lineNumber) does not begin with nanoseconds and a blank"
+                firstProblem =
+                    firstProblem ?? "line \(reader.lineNumber) does not begin with nanoseconds and a blank"
                 continue
             }
             first = first ?? timestamp
@@ -71,7 +73,8 @@ struct BinanceFile {
         lastTimestamp = last
     }
 
-    /// Whether `"lastUpdateId"` stands in the line. Its capital I is rare in these messages, so most lines cost one search.
+    /// Whether `"lastUpdateId"` stands in the line. Its capital I is rare in these messages, so most lines
+    /// cost one search.
     private static func mentionsSnapshot(_ line: Span<UInt8>) -> Bool {
         let needle: StaticString = "\"lastUpdateId\""
         let indexOfI = 11
@@ -83,7 +86,9 @@ struct BinanceFile {
                 from = at + 1
                 let start = at - indexOfI
                 guard start >= 0, start + needle.utf8CodeUnitCount <= bytes.count else { continue }
-                if unsafe memcmp(base + start, needle.utf8Start, needle.utf8CodeUnitCount) == 0 { return true }
+                if unsafe memcmp(base + start, needle.utf8Start, needle.utf8CodeUnitCount) == 0 {
+                    return true
+                }
             }
             return false
         }

@@ -16,7 +16,8 @@ enum BinanceMarket: String {
 
     /// The market that a message can only come from; nil if it could come from several.
     ///
-    /// COIN-M messages name the pair (`ps`, `pair`); futures diffs have `pu`, futures tickers and snapshots have event times.
+    /// COIN-M messages name the pair (`ps`, `pair`); futures diffs have `pu`, futures tickers and snapshots
+    /// have event times.
     init?(_ message: BinanceMessage) {
         switch message.kind {
         case .depth:
@@ -32,8 +33,9 @@ enum BinanceMarket: String {
         }
     }
 
-    /// Tick and lot sizes of the instruments that come with the captures this was made for, in 1e-9. Binance changes tick
-    /// sizes now and then: these held in August 2024 (exchangeInfo, checked against the captures).
+    /// Tick and lot sizes of the instruments that come with the captures this was made for, in 1e-9. Binance
+    /// changes tick sizes now and then: these held in August 2024 (exchangeInfo, checked against the
+    /// captures).
     var defaults: [String: (tickSize: Int64, lotSize: Int64)] {
         switch self {
         case .spot: ["BTCUSDT": (10_000_000, 10_000)]
@@ -47,7 +49,9 @@ enum BinanceMarket: String {
     func instrument(_ symbol: String, options: ConversionOptions) throws(FeedError) -> Instrument {
         let given = options.instruments[symbol]
         let known = defaults[symbol]
-        guard let tickSize = given?.tickSize ?? known?.tickSize, let lotSize = given?.lotSize ?? known?.lotSize else {
+        guard let tickSize = given?.tickSize ?? known?.tickSize,
+            let lotSize = given?.lotSize ?? known?.lotSize
+        else {
             throw .unknownInstrument(symbol: symbol, dataset: publisher.dataset)
         }
         return Instrument(dataset: publisher.dataset, symbol: symbol, tickSize: tickSize, lotSize: lotSize)

@@ -1,6 +1,7 @@
 /// One captured line: `<receive ns> <json>`, with the fields of all the messages that are converted.
 ///
-/// One value is reused for all lines of a stream, so that a line costs no allocation once the arrays have grown.
+/// One value is reused for all lines of a stream, so that a line costs no allocation once the arrays have
+/// grown.
 struct BinanceMessage {
     enum Kind {
         case depth
@@ -165,7 +166,8 @@ extension BinanceMessage {
         asks.removeAll(keepingCapacity: true)
     }
 
-    /// A combined stream's message (`{"stream":…,"data":{…}}`) or the bare object of a single stream or a REST reply.
+    /// A combined stream's message (`{"stream":…,"data":{…}}`) or the bare object of a single stream or a
+    /// REST reply.
     private mutating func readMessage(_ cursor: inout JSONCursor) throws(JSONCursor.Malformed) {
         try cursor.expect(UInt8(ascii: "{"), "an object")
         var isFirst = true
@@ -208,7 +210,9 @@ extension BinanceMessage {
         return SymbolName(cursor.text, rest.lowerBound..<end)
     }
 
-    private mutating func readField(_ key: Range<Int>, _ cursor: inout JSONCursor) throws(JSONCursor.Malformed) {
+    private mutating func readField(_ key: Range<Int>, _ cursor: inout JSONCursor) throws(JSONCursor
+        .Malformed)
+    {
         guard !isPassedOver else { return try cursor.skip() }
         guard key.count == 1 else { return try readLongField(key, &cursor) }
         switch cursor.text[key.lowerBound] {
@@ -240,7 +244,9 @@ extension BinanceMessage {
         }
     }
 
-    private mutating func readLongField(_ key: Range<Int>, _ cursor: inout JSONCursor) throws(JSONCursor.Malformed) {
+    private mutating func readLongField(_ key: Range<Int>, _ cursor: inout JSONCursor) throws(JSONCursor
+        .Malformed)
+    {
         if cursor.matches(key, "pu") {
             previousUpdate = try cursor.integer()
         } else if cursor.matches(key, "ps") || cursor.matches(key, "pair") {
@@ -289,7 +295,9 @@ extension BinanceMessage {
 
     private func milliseconds(_ cursor: inout JSONCursor) throws(JSONCursor.Malformed) -> UInt64 {
         let value = try cursor.integer()
-        guard value <= BinanceMessage.timestampMax / 1_000_000 else { throw cursor.malformed("milliseconds since 1970") }
+        guard value <= BinanceMessage.timestampMax / 1_000_000 else {
+            throw cursor.malformed("milliseconds since 1970")
+        }
         return value
     }
 
@@ -312,13 +320,17 @@ extension BinanceMessage {
             // The REST reply once had an empty array as a third part.
             while cursor.take(UInt8(ascii: ",")) { try cursor.skip() }
             try cursor.expect(UInt8(ascii: "]"), "]")
-            guard side.count < BinanceMessage.levelCountMax else { throw cursor.malformed("at most 200000 levels") }
+            guard side.count < BinanceMessage.levelCountMax else {
+                throw cursor.malformed("at most 200000 levels")
+            }
             side.append(Level(price: price, size: size))
         }
     }
 
     /// A ticker's size, which stands beside or before its price.
-    private func readTickerSize(_ side: inout [Level], _ cursor: inout JSONCursor) throws(JSONCursor.Malformed) {
+    private func readTickerSize(_ side: inout [Level], _ cursor: inout JSONCursor) throws(JSONCursor
+        .Malformed)
+    {
         let size = try cursor.decimal()
         if side.isEmpty { side.append(Level(price: -1, size: size)) } else { side[0].size = size }
     }

@@ -64,7 +64,8 @@ final class BinanceStream: ConversionStream {
         snapshots = files.flatMap { $0.snapshots.map(\.update) }
         state = snapshots.isEmpty ? .rebuilding : .waiting
         report = InstrumentConversion(
-            symbol: instrument.symbol, instrumentID: id, tickSize: instrument.tickSize, lotSize: instrument.lotSize)
+            symbol: instrument.symbol, instrumentID: id, tickSize: instrument.tickSize,
+            lotSize: instrument.lotSize)
         report.files = files.map(\.file.path)
         try advance()
     }
@@ -142,7 +143,8 @@ extension BinanceStream {
         guard !message.symbol.isEmpty, message.symbol.text != instrument.symbol else { return }
         throw .content(
             path: position.file, line: position.line, found: "a message of \(message.symbol.text)",
-            expected: "\(instrument.symbol) alone, as in the lines before; give each instrument a file of its own")
+            expected:
+                "\(instrument.symbol) alone, as in the lines before; give each instrument a file of its own")
     }
 
     /// Venue time of the message; Binance spot tickers and snapshots have none.
@@ -162,7 +164,8 @@ extension BinanceStream {
     private func diff() -> HeldDiff {
         HeldDiff(
             firstUpdate: message.firstUpdate ?? 0, lastUpdate: message.lastUpdate ?? 0,
-            previousUpdate: message.previousUpdate, venueTimestamp: venueTimestamp, bids: changes(message.bids),
+            previousUpdate: message.previousUpdate, venueTimestamp: venueTimestamp,
+            bids: changes(message.bids),
             asks: changes(message.asks), position: position)
     }
 }
@@ -184,9 +187,11 @@ extension BinanceStream {
             isAfterSnapshot = true
         }
         try writeBook(
-            venueTimestamp, message.captureTimestamp, update: update, side: Side.none, flags: [.snapshot, .aggregated],
+            venueTimestamp, message.captureTimestamp, update: update, side: Side.none,
+            flags: [.snapshot, .aggregated],
             to: &sink)
-        // The diffs that came before it take effect now: their own capture times would make the clock run backwards.
+        // The diffs that came before it take effect now: their own capture times would make the clock run
+        // backwards.
         let diffs = held
         held.removeAll()
         heldChangeCount = 0
@@ -207,13 +212,15 @@ extension BinanceStream {
         guard let update = book.update else { return .next }
         if isAfterSnapshot {
             if isSuperseded(diff, bySnapshot: update) { return .superseded }
-            // Spot: U <= lastUpdateId + 1 <= u. Futures: U <= lastUpdateId <= u, or the diff that follows it directly.
+            // Spot: U <= lastUpdateId + 1 <= u. Futures: U <= lastUpdateId <= u, or the diff that follows it
+            // directly.
             let straddles = diff.firstUpdate <= (market == .spot ? update + 1 : update)
             return straddles || diff.previousUpdate == update
                 ? .next : .gap(expected: update, found: diff.previousUpdate ?? diff.firstUpdate)
         }
         if market == .spot {
-            return diff.firstUpdate == update + 1 ? .next : .gap(expected: update + 1, found: diff.firstUpdate)
+            return diff.firstUpdate == update + 1
+                ? .next : .gap(expected: update + 1, found: diff.firstUpdate)
         }
         let previous = diff.previousUpdate ?? 0
         return previous == update ? .next : .gap(expected: update, found: previous)
@@ -274,7 +281,8 @@ extension BinanceStream {
         if diff.asks.isEmpty, !diff.bids.isEmpty { side = Side.bid }
         if diff.bids.isEmpty, !diff.asks.isEmpty { side = Side.ask }
         try writeBook(
-            diff.venueTimestamp, timestamp, update: diff.lastUpdate, side: side, flags: .aggregated, to: &sink)
+            diff.venueTimestamp, timestamp, update: diff.lastUpdate, side: side, flags: .aggregated, to: &sink
+        )
     }
 
     private func applyTicker<Sink: RecordSink & ~Copyable>(to sink: inout Sink) throws(FeedError) {
@@ -284,7 +292,8 @@ extension BinanceStream {
         report.bookTickers += 1
         if !book.apply(ticker) { report.olderTickers += 1 }
         try writeBook(
-            venueTimestamp, message.captureTimestamp, update: update, side: Side.none, flags: .topOfBook, to: &sink)
+            venueTimestamp, message.captureTimestamp, update: update, side: Side.none, flags: .topOfBook,
+            to: &sink)
     }
 }
 
@@ -339,7 +348,8 @@ extension BinanceStream {
         report.ticks += 1
         report.note(captureTimestamp)
         let best = levels[0]
-        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice {
+        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice
+        {
             report.crossedBooks.add(position)
         }
         if isOffTick(best.bidPrice) || isOffTick(best.askPrice) { report.offTickBooks.add(position) }
@@ -360,6 +370,9 @@ extension BinanceStream {
     private func tooManyLots(_ size: Int64) -> FeedError {
         .content(
             path: position.file, line: position.line, found: "size \(FixedPoint.text(size))",
-            expected: "at most 4294967294 lots of \(FixedPoint.text(instrument.lotSize)); --instrument \(instrument.symbol):lot=SIZE gives a larger lot")
+            expected:
+                "at most 4294967294 lots of \(FixedPoint.text(instrument.lotSize)); "
+                + "--instrument \(instrument.symbol):lot=SIZE gives a larger lot"
+        )
     }
 }

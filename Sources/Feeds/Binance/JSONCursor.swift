@@ -1,8 +1,8 @@
 /// A forward reader over the bytes of one JSON text (RFC 8259), made for messages of known shape.
 ///
-/// It builds nothing: the caller walks objects key by key and takes numbers and strings as ranges of bytes. Nesting is counted
-/// and limited, nothing recurses. What a caller skips is checked for balance, quotes and structure only. An impossible byte
-/// throws `Malformed`; the text is outside input.
+/// It builds nothing: the caller walks objects key by key and takes numbers and strings as ranges of bytes.
+/// Nesting is counted and limited, nothing recurses. What a caller skips is checked for balance, quotes and
+/// structure only. An impossible byte throws `Malformed`; the text is outside input.
 struct JSONCursor: ~Escapable {
     /// What the text is not.
     struct Malformed: Error {
@@ -130,7 +130,9 @@ struct JSONCursor: ~Escapable {
     private mutating func word(_ letters: StaticString) throws(Malformed) {
         for index in 0..<letters.utf8CodeUnitCount {
             let letter = unsafe letters.utf8Start[index]
-            guard position < text.count, text[position] == letter else { throw malformed("true, false or null") }
+            guard position < text.count, text[position] == letter else {
+                throw malformed("true, false or null")
+            }
             position += 1
         }
     }
@@ -165,7 +167,8 @@ struct JSONCursor: ~Escapable {
         let start = position
         while position < text.count {
             switch text[position] {
-            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
+            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"),
+                UInt8(ascii: "E"):
                 position += 1
             default:
                 guard position > start else { throw malformed("a value") }

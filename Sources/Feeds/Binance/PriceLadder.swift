@@ -1,4 +1,5 @@
-/// One side of a full-depth book: price levels in order, the best one last, because changes come near the touch.
+/// One side of a full-depth book: price levels in order, the best one last, because changes come near the
+/// touch.
 ///
 /// A key is the price for bids and its negative for asks, so that both sides grow towards better prices.
 struct PriceLadder {

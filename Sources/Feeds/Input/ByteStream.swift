@@ -1,7 +1,8 @@
 import CZlib
 
-/// The bytes of a gzip file of any number of members, of a plain file, or of one zip entry, in order, decompressed as they
-/// are asked for. Memory is two fixed buffers whatever the file says of itself. Check sums and sizes are verified.
+/// The bytes of a gzip file of any number of members, of a plain file, or of one zip entry, in order,
+/// decompressed as they are asked for. Memory is two fixed buffers whatever the file says of itself. Check
+/// sums and sizes are verified.
 ///
 /// Belongs to one thread at a time.
 package final class ByteStream {
@@ -40,7 +41,8 @@ package final class ByteStream {
     package convenience init(file: InputFile) throws(FeedError) {
         let magic = file.byteCount >= 2 ? try file.bytes(count: 2, at: 0) : []
         try self.init(
-            file: file, kind: magic == [0x1F, 0x8B] ? .gzip : .plain, offset: 0, byteCount: file.byteCount, entry: nil)
+            file: file, kind: magic == [0x1F, 0x8B] ? .gzip : .plain, offset: 0, byteCount: file.byteCount,
+            entry: nil)
     }
 
     /// Streams one entry of a zip.
@@ -50,7 +52,9 @@ package final class ByteStream {
             byteCount: entry.compressedByteCount, entry: entry)
     }
 
-    private init(file: InputFile, kind: Kind, offset: UInt64, byteCount: UInt64, entry: ZipEntry?) throws(FeedError) {
+    private init(file: InputFile, kind: Kind, offset: UInt64, byteCount: UInt64, entry: ZipEntry?)
+        throws(FeedError)
+    {
         self.file = file
         self.kind = kind
         self.offset = offset
@@ -75,7 +79,8 @@ package final class ByteStream {
         unsafe input.deallocate()
     }
 
-    /// Fills `target` from the stream. Returns how many bytes; 0 only at the end, when everything was verified.
+    /// Fills `target` from the stream. Returns how many bytes; 0 only at the end, when everything was
+    /// verified.
     func read(into target: UnsafeMutablePointer<UInt8>, count: Int) throws(FeedError) -> Int {
         guard !isFinished, count > 0 else { return 0 }
         let got: Int
@@ -87,7 +92,8 @@ package final class ByteStream {
         if let entry {
             checksum = unsafe crc32(checksum, target, uInt(got))
             guard produced <= entry.byteCount else {
-                throw damage("\(entry.name) is longer than the \(entry.byteCount) bytes that the archive announces")
+                throw damage(
+                    "\(entry.name) is longer than the \(entry.byteCount) bytes that the archive announces")
             }
         }
         if got == 0 { try finish() }
@@ -100,7 +106,9 @@ package final class ByteStream {
         guard produced == entry.byteCount else {
             throw damage("\(entry.name) has \(produced) bytes, the archive announces \(entry.byteCount)")
         }
-        guard checksum == UInt(entry.checksum) else { throw damage("\(entry.name) does not match its CRC-32") }
+        guard checksum == UInt(entry.checksum) else {
+            throw damage("\(entry.name) does not match its CRC-32")
+        }
     }
 
     private func readStored(into target: UnsafeMutablePointer<UInt8>, count: Int) throws(FeedError) -> Int {
@@ -120,12 +128,15 @@ package final class ByteStream {
         while unsafe stream.pointee.avail_out == wanted {
             if unsafe stream.pointee.avail_in == 0 {
                 if try !refill() {
-                    guard !isInsideMember else { throw damage("the compressed data ends before its end mark") }
+                    guard !isInsideMember else {
+                        throw damage("the compressed data ends before its end mark")
+                    }
                     break
                 }
             }
             if kind == .gzip && !isInsideMember && memberCount > 0 {
-                // Zero bytes behind the last member are padding (tapes, block devices), as gzip itself has it.
+                // Zero bytes behind the last member are padding (tapes, block devices), as gzip itself has
+                // it.
                 if unsafe stream.pointee.next_in.pointee == 0 {
                     unsafe stream.pointee.next_in += 1
                     unsafe stream.pointee.avail_in -= 1
@@ -141,7 +152,9 @@ package final class ByteStream {
                 isInsideMember = false
                 if kind == .zipDeflated {
                     let left = unsafe endOffset - offset + UInt64(stream.pointee.avail_in)
-                    guard left == 0 else { throw damage("\(left) bytes stand behind the end mark of an entry") }
+                    guard left == 0 else {
+                        throw damage("\(left) bytes stand behind the end mark of an entry")
+                    }
                     return unsafe Int(wanted - stream.pointee.avail_out)
                 }
                 memberCount += 1

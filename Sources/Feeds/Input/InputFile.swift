@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// A file opened for reading at any position. Closed when the last reference goes.
@@ -33,7 +33,8 @@ package final class InputFile {
 
     deinit { close(descriptor) }
 
-    /// Reads up to `count` bytes at `offset` into `target`. Returns how many; fewer than asked only at the file's end.
+    /// Reads up to `count` bytes at `offset` into `target`. Returns how many; fewer than asked only at the
+    /// file's end.
     func read(into target: UnsafeMutableRawPointer, count: Int, at offset: UInt64) throws(FeedError) -> Int {
         var done = 0
         while done < count {
@@ -58,7 +59,8 @@ package final class InputFile {
             return try unsafe read(into: base, count: count, at: offset)
         }
         guard got == count else {
-            throw .archive(path: path, offset: offset, problem: "the file ends before \(count) bytes that it announces")
+            throw .archive(
+                path: path, offset: offset, problem: "the file ends before \(count) bytes that it announces")
         }
         return buffer
     }

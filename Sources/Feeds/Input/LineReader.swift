@@ -1,11 +1,11 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
-/// The lines of a byte stream, one at a time, where they lie in one buffer. A line ends at LF (a CR before it is dropped)
-/// or at the end of the stream.
+/// The lines of a byte stream, one at a time, where they lie in one buffer. A line ends at LF (a CR before it
+/// is dropped) or at the end of the stream.
 ///
 /// Belongs to one thread at a time.
 package final class LineReader {

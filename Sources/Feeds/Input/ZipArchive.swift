@@ -12,8 +12,8 @@ package struct ZipEntry: Equatable {
 
 /// The central directory of a zip file (PKWARE's APPNOTE 6.3), read once.
 ///
-/// Entries are stored or deflated. Encryption, zip64 (a part beyond 4 GiB or more than 65,534 entries) and archives of several
-/// volumes are refused by name.
+/// Entries are stored or deflated. Encryption, zip64 (a part beyond 4 GiB or more than 65,534 entries) and
+/// archives of several volumes are refused by name.
 package struct ZipArchive {
     /// More entries than any day of any vendor has.
     private static let entryCountMax = 10_000
@@ -34,7 +34,9 @@ package struct ZipArchive {
                 path: path, offset: tailOffset,
                 problem: "no end-of-directory record: this is not a zip file, or it is cut short")
         }
-        if end >= 20, tail.u32(end - 20) == 0x0706_4B50 { throw ZipArchive.zip64(path, tailOffset + UInt64(end)) }
+        if end >= 20, tail.u32(end - 20) == 0x0706_4B50 {
+            throw ZipArchive.zip64(path, tailOffset + UInt64(end))
+        }
         let disk = tail.u16(end + 4)
         let count = Int(tail.u16(end + 10))
         let directoryByteCount = tail.u32(end + 12)
@@ -43,7 +45,9 @@ package struct ZipArchive {
             throw ZipArchive.zip64(path, tailOffset + UInt64(end))
         }
         guard disk == 0, tail.u16(end + 6) == 0, tail.u16(end + 8) == tail.u16(end + 10) else {
-            throw .archive(path: path, offset: tailOffset + UInt64(end), problem: "archives of several volumes are not read")
+            throw .archive(
+                path: path, offset: tailOffset + UInt64(end),
+                problem: "archives of several volumes are not read")
         }
         guard count <= ZipArchive.entryCountMax,
             UInt64(directoryOffset) + UInt64(directoryByteCount) <= tailOffset + UInt64(end)
@@ -56,7 +60,8 @@ package struct ZipArchive {
         entries = try ZipArchive.entries(directory, at: UInt64(directoryOffset), count: count, file: file)
     }
 
-    /// Where the end-of-directory record begins in the file's tail: the last place whose comment ends with the file.
+    /// Where the end-of-directory record begins in the file's tail: the last place whose comment ends with
+    /// the file.
     private static func endRecord(in tail: [UInt8]) -> Int? {
         guard tail.count >= endRecordByteCount else { return nil }
         for start in stride(from: tail.count - endRecordByteCount, through: 0, by: -1)
@@ -100,29 +105,38 @@ package struct ZipArchive {
         let sizes = (compressed: directory.u32(position + 20), plain: directory.u32(position + 24))
         let headerOffset = directory.u32(position + 42)
         guard flags & 1 == 0 else {
-            throw .archive(path: file.path, offset: offset, problem: "\(name) is encrypted; encryption is not read")
+            throw .archive(
+                path: file.path, offset: offset, problem: "\(name) is encrypted; encryption is not read")
         }
-        guard sizes.compressed != .max, sizes.plain != .max, headerOffset != .max else { throw zip64(file.path, offset) }
+        guard sizes.compressed != .max, sizes.plain != .max, headerOffset != .max else {
+            throw zip64(file.path, offset)
+        }
         guard method == 0 || method == 8 else {
             throw .archive(
                 path: file.path, offset: offset,
-                problem: "\(name) has compression method \(method); only stored (0) and deflated (8) are read")
+                problem: "\(name) has compression method \(method); only stored (0) and deflated (8) are read"
+            )
         }
         let header = try file.bytes(count: 30, at: UInt64(headerOffset))
         guard header.u32(0) == 0x0403_4B50 else {
-            throw .archive(path: file.path, offset: UInt64(headerOffset), problem: "no local header of \(name)")
+            throw .archive(
+                path: file.path, offset: UInt64(headerOffset), problem: "no local header of \(name)")
         }
         let dataOffset = UInt64(headerOffset) + 30 + UInt64(header.u16(26)) + UInt64(header.u16(28))
         guard dataOffset + UInt64(sizes.compressed) <= file.byteCount else {
-            throw .archive(path: file.path, offset: dataOffset, problem: "the data of \(name) run past the file's end")
+            throw .archive(
+                path: file.path, offset: dataOffset, problem: "the data of \(name) run past the file's end")
         }
         return ZipEntry(
             name: name, isDeflated: method == 8, checksum: directory.u32(position + 16),
-            compressedByteCount: UInt64(sizes.compressed), byteCount: UInt64(sizes.plain), dataOffset: dataOffset)
+            compressedByteCount: UInt64(sizes.compressed), byteCount: UInt64(sizes.plain),
+            dataOffset: dataOffset)
     }
 
     private static func zip64(_ path: String, _ offset: UInt64) -> FeedError {
-        .archive(path: path, offset: offset, problem: "this is a zip64 archive; zip64 is not read, repack it as plain zip")
+        .archive(
+            path: path, offset: offset,
+            problem: "this is a zip64 archive; zip64 is not read, repack it as plain zip")
     }
 }
 

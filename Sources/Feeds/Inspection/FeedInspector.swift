@@ -1,8 +1,8 @@
 public import DBN
 public import MarketData
 
-/// Streams the records of a DBN file of any schema and counts what is in it. Memory grows with the number of instruments only,
-/// up to a limit.
+/// Streams the records of a DBN file of any schema and counts what is in it. Memory grows with the number of
+/// instruments only, up to a limit.
 ///
 /// Used on one thread. Also takes records one by one, from any source.
 public struct FeedInspector {
@@ -38,7 +38,8 @@ public struct FeedInspector {
             version: metadata.version, dataset: metadata.dataset, schema: metadata.schema?.name ?? "mixed",
             start: metadata.start, end: metadata.end, symbols: metadata.symbols,
             hasSendTimestamps: metadata.hasSendTimestamps)
-        // Mappings that name no instrument leave the symbols unknown, which is no reason not to show the rest.
+        // Mappings that name no instrument leave the symbols unknown, which is no reason not to show the
+        // rest.
         do throws(DBNError) { try symbols.apply(metadata) } catch {
             inspection.messages.append("symbol mappings: \(error)")
         }
@@ -113,7 +114,8 @@ public struct FeedInspector {
             return known
         }
         guard instruments.count < FeedInspector.instrumentCountMax else { return nil }
-        instruments.append(InstrumentState(publisherID: record.publisherID, instrumentID: record.instrumentID))
+        instruments.append(
+            InstrumentState(publisherID: record.publisherID, instrumentID: record.instrumentID))
         lastKey = key
         lastIndex = instruments.count - 1
         indices[key] = lastIndex

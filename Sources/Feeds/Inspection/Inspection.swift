@@ -43,17 +43,21 @@ public struct Inspection: Codable, Equatable, Sendable, CustomStringConvertible 
     public var description: String {
         var rows = [path]
         if let metadata {
-            rows.append("  DBN version \(metadata.version), dataset \(metadata.dataset), schema \(metadata.schema)")
-            rows.append("  start \(UTCText.text(metadata.start)), end \(metadata.end.map(UTCText.text) ?? "unknown")")
+            rows.append(
+                "  DBN version \(metadata.version), dataset \(metadata.dataset), schema \(metadata.schema)")
+            rows.append(
+                "  start \(UTCText.text(metadata.start)), end \(metadata.end.map(UTCText.text) ?? "unknown")")
             let shown = metadata.symbols.prefix(10).joined(separator: ", ")
-            rows.append("  symbols \(shown)\(metadata.symbols.count > 10 ? ", … (\(metadata.symbols.count))" : "")")
+            rows.append(
+                "  symbols \(shown)\(metadata.symbols.count > 10 ? ", … (\(metadata.symbols.count))" : "")")
         } else {
             rows.append("  a fragment: no metadata")
         }
         rows.append("  \(records) records, \(ticks) ticks (\(tickRule))")
         rows.append("  " + types.map { "\($0.name) \($0.count)" }.joined(separator: ", "))
         if let firstTimestamp, let lastTimestamp {
-            let seconds = lastTimestamp >= firstTimestamp ? (lastTimestamp - firstTimestamp) / 1_000_000_000 : 0
+            let seconds =
+                lastTimestamp >= firstTimestamp ? (lastTimestamp - firstTimestamp) / 1_000_000_000 : 0
             rows.append("  \(UTCText.text(firstTimestamp)) to \(UTCText.text(lastTimestamp)), \(seconds) s")
         }
         rows += instruments.map(\.description)
@@ -96,7 +100,8 @@ public struct InstrumentInspection: Codable, Equatable, Sendable, CustomStringCo
     /// Records whose `ts_recv` or `ts_event` is before that of the record before them.
     public var captureReversals: UInt64 = 0
     public var venueReversals: UInt64 = 0
-    /// What Martlet's own conversion left in the file: lines read, superseded diffs and so on; nil in other files.
+    /// What Martlet's own conversion left in the file: lines read, superseded diffs and so on; nil in other
+    /// files.
     public var conversion: [String: UInt64]?
 
     /// Diffs that a snapshot superseded when the file was converted; nil in files that were not.
@@ -111,8 +116,10 @@ public struct InstrumentInspection: Codable, Equatable, Sendable, CustomStringCo
         let kinds = types.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         rows.append("    \(records) records, \(ticks) ticks: \(kinds)")
         let gaps =
-            sequenceRule == .unknown ? "not told by this dataset" : "\(sequenceGaps) (\(sequencesMissing) missing)"
-        rows.append("    sequence gaps: \(gaps); crossed books: \(crossedBooks); one-sided books: \(oneSidedBooks)")
+            sequenceRule == .unknown
+            ? "not told by this dataset" : "\(sequenceGaps) (\(sequencesMissing) missing)"
+        rows.append(
+            "    sequence gaps: \(gaps); crossed books: \(crossedBooks); one-sided books: \(oneSidedBooks)")
         rows.append(
             "    clock backwards: ts_recv \(captureReversals), ts_event \(venueReversals); "
                 + "prices undefined: \(undefinedPrices)")

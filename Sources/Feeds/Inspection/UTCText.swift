@@ -9,7 +9,8 @@ enum UTCText {
         let date = CalendarDate.utc(timestamp)
         let seconds = timestamp / Timestamp.nanosecondsPerSecond % 86_400
         let fraction = padded(timestamp % Timestamp.nanosecondsPerSecond, 9)
-        let day = "\(padded(UInt64(date / 10_000), 4))-\(padded(UInt64(date / 100 % 100), 2))-\(padded(UInt64(date % 100), 2))"
+        let year = padded(UInt64(date / 10_000), 4)
+        let day = "\(year)-\(padded(UInt64(date / 100 % 100), 2))-\(padded(UInt64(date % 100), 2))"
         let time = "\(padded(seconds / 3_600, 2)):\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2))"
         return "\(day) \(time).\(fraction) UTC"
     }

@@ -1,15 +1,19 @@
 /// Midnight of a day in New York, by the United States' daylight-saving rules since 1987.
 ///
-/// Since 2007 from the second Sunday of March to the first Sunday of November; before, from the first Sunday of April to the
-/// last Sunday of October (Energy Policy Act of 2005; Public Law 99-359). The clock changes at 02:00 on a Sunday, when no
-/// American exchange trades, so the offset of a day is that of its trading hours.
+/// Since 2007 from the second Sunday of March to the first Sunday of November; before, from the first Sunday
+/// of April to the last Sunday of October (Energy Policy Act of 2005; Public Law 99-359). The clock changes
+/// at 02:00 on a Sunday, when no American exchange trades, so the offset of a day is that of its trading
+/// hours.
 enum EasternTime {
     /// Years that the rules above cover.
     static let years = 1987...2099
 
-    /// Midnight, New York time, as nanoseconds since the epoch; nil if there is no such day or the year is not covered.
+    /// Midnight, New York time, as nanoseconds since the epoch; nil if there is no such day or the year is
+    /// not covered.
     static func midnight(year: Int, month: Int, day: Int) -> UInt64? {
-        guard years.contains(year), (1...12).contains(month), day >= 1, day <= dayCount(year: year, month: month) else {
+        guard years.contains(year), (1...12).contains(month), day >= 1,
+            day <= dayCount(year: year, month: month)
+        else {
             return nil
         }
         let hours = isDaylightSaving(year: year, month: month, day: day) ? 4 : 5

@@ -3,9 +3,10 @@ import MarketData
 
 /// LOBSTER zips to records.
 ///
-/// Each zip holds, for one or more days, a message file and the order-book file whose row k is the book after message k.
-/// `ts_event` and `ts_recv` are the time of the row, exact, as UTC. `sequence` is the number of the row in its day, from 1 and
-/// modulo 2^32; trade and book of one execution share it, so that a missing row shows.
+/// Each zip holds, for one or more days, a message file and the order-book file whose row k is the book after
+/// message k. `ts_event` and `ts_recv` are the time of the row, exact, as UTC. `sequence` is the number of
+/// the row in its day, from 1 and modulo 2^32; trade and book of one execution share it, so that a missing
+/// row shows.
 ///
 /// | event | records |
 /// |---|---|
@@ -16,7 +17,8 @@ import MarketData
 /// | 6 cross trade | trade with `F_LAST`, without an aggressor |
 /// | 7 halt, quoting resumes, trading resumes | status, which is not a tick |
 ///
-/// A trade's side is the aggressor's: the execution of a sell order was started by a buyer. Order counts are not known: 0.
+/// A trade's side is the aggressor's: the execution of a sell order was started by a buyer. Order counts are
+/// not known: 0.
 public struct LOBSTERConverter: ~Copyable {
     /// Tick size of every American stock above one dollar (SEC rule 612): a cent. The lot is one share.
     public static let tickSizeDefault: Int64 = 10_000_000
@@ -33,7 +35,9 @@ public struct LOBSTERConverter: ~Copyable {
         var sessions: [LOBSTERSession] = []
         for path in paths { sessions += try LOBSTERSession.sessions(inZip: path) }
         var symbols: [String] = []
-        for session in sessions where !symbols.contains(session.name.symbol) { symbols.append(session.name.symbol) }
+        for session in sessions where !symbols.contains(session.name.symbol) {
+            symbols.append(session.name.symbol)
+        }
 
         var planned: [PlannedInstrument] = []
         var streams: [LOBSTERStream] = []
@@ -51,8 +55,12 @@ public struct LOBSTERConverter: ~Copyable {
             planned.append(PlannedInstrument(id: id, instrument: instrument))
             streams.append(try LOBSTERStream(sessions: own, instrument: instrument, id: id))
         }
-        guard let start = streams.compactMap(\.nextTimestamp).min() else { throw .inputs("the inputs hold no rows") }
-        let end = sessions.map { $0.name.midnightTimestamp + UInt64($0.name.endMilliseconds) * 1_000_000 }.max() ?? start
+        guard let start = streams.compactMap(\.nextTimestamp).min() else {
+            throw .inputs("the inputs hold no rows")
+        }
+        let end =
+            sessions.map { $0.name.midnightTimestamp + UInt64($0.name.endMilliseconds) * 1_000_000 }.max()
+            ?? start
         plan = ConversionPlan(
             publisher: .lobster, instruments: planned, startTimestamp: start, endTimestamp: max(start, end))
         self.streams = streams
@@ -90,7 +98,9 @@ struct LOBSTERSession {
         let file = try InputFile(path: path)
         let archive = try ZipArchive(file: file)
         var sessions: [LOBSTERSession] = []
-        let named = archive.entries.compactMap { entry in LOBSTERFileName(entry.name).map { (name: $0, entry: entry) } }
+        let named = archive.entries.compactMap { entry in
+            LOBSTERFileName(entry.name).map { (name: $0, entry: entry) }
+        }
         for messages in named where messages.name.kind == .message {
             guard let books = named.first(where: { $0.name.isPartner(of: messages.name) }) else {
                 throw .inputs("\(path): \(messages.entry.name) has no order-book file beside it")

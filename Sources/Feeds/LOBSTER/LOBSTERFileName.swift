@@ -24,7 +24,8 @@ public struct LOBSTERFileName: Hashable, Sendable {
     /// The day as YYYYMMDD.
     public var date: UInt32 { UInt32(year * 10_000 + month * 100 + day) }
 
-    /// Parses a name, whose folders are ignored. Nil if it is not a LOBSTER file's name or its day is not in the calendar.
+    /// Parses a name, whose folders are ignored. Nil if it is not a LOBSTER file's name or its day is not in
+    /// the calendar.
     public init?(_ path: String) {
         guard let name = path.split(separator: "/").last, name.hasSuffix(".csv") else { return nil }
         // From the right, because a symbol may hold an underscore.
@@ -32,7 +33,8 @@ public struct LOBSTERFileName: Hashable, Sendable {
         guard parts.count >= 6 else { return nil }
         let tail = Array(parts.suffix(5))
         let dateParts = tail[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard dateParts.count == 3, dateParts[0].utf8.count == 4, let year = LOBSTERFileName.number(dateParts[0]),
+        guard dateParts.count == 3, dateParts[0].utf8.count == 4,
+            let year = LOBSTERFileName.number(dateParts[0]),
             let month = LOBSTERFileName.number(dateParts[1]), let day = LOBSTERFileName.number(dateParts[2]),
             let start = LOBSTERFileName.number(tail[1]), let end = LOBSTERFileName.number(tail[2]),
             let kind = Kind(rawValue: String(tail[3])), let levelCount = LOBSTERFileName.number(tail[4]),
@@ -59,7 +61,9 @@ public struct LOBSTERFileName: Hashable, Sendable {
     }
 
     private static func number(_ text: Substring) -> Int? {
-        guard text.utf8.count <= 9, !text.isEmpty, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else { return nil }
+        guard text.utf8.count <= 9, !text.isEmpty, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
+            return nil
+        }
         return Int(text)
     }
 }

@@ -122,14 +122,15 @@ enum LOBSTERBookRow {
         case price(Int64)
     }
 
-    /// Puts the best levels of a row of `levelCount` levels into `levels` (as many as it has room for; the others are checked
-    /// all the same). Sizes become lots of `lotShares` shares.
+    /// Puts the best levels of a row of `levelCount` levels into `levels` (as many as it has room for; the
+    /// others are checked all the same). Sizes become lots of `lotShares` shares.
     static func read(
         _ line: Span<UInt8>, levelCount: Int, lots: LotScale, into levels: inout [BookLevel]
     ) throws(Problem) {
         var cursor = LOBSTERRowCursor(line)
         for index in 0..<levelCount {
-            guard let askPrice = cursor.integer(), let askShares = cursor.integer(), let bidPrice = cursor.integer(),
+            guard let askPrice = cursor.integer(), let askShares = cursor.integer(),
+                let bidPrice = cursor.integer(),
                 let bidShares = cursor.integer()
             else { throw .malformed }
             guard index < levels.count else { continue }

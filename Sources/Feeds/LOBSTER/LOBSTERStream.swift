@@ -33,7 +33,8 @@ final class LOBSTERStream: ConversionStream {
         self.id = id
         lots = LotScale(lotSize: instrument.lotSize)
         report = InstrumentConversion(
-            symbol: instrument.symbol, instrumentID: id, tickSize: instrument.tickSize, lotSize: instrument.lotSize)
+            symbol: instrument.symbol, instrumentID: id, tickSize: instrument.tickSize,
+            lotSize: instrument.lotSize)
         report.files = sessions.map(\.label)
         try advance()
     }
@@ -67,7 +68,8 @@ final class LOBSTERStream: ConversionStream {
             throw refusal("size \(message.size)", .size(Int64(clamping: message.size)), of: message)
         }
         return MarketFields(
-            publisherID: Publisher.lobster.id, instrumentID: id, venueTimestamp: timestamp, captureTimestamp: timestamp,
+            publisherID: Publisher.lobster.id, instrumentID: id, venueTimestamp: timestamp,
+            captureTimestamp: timestamp,
             price: message.price, size: size, action: action, side: side,
             venueSequence: UInt32(truncatingIfNeeded: rowNumber))
     }
@@ -100,7 +102,8 @@ final class LOBSTERStream: ConversionStream {
         report.books += 1
         report.ticks += 1
         let best = levels[0]
-        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice {
+        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice
+        {
             report.crossedBooks.add(messagePosition)
         }
         if isOffTick(best.bidPrice) || isOffTick(best.askPrice) { report.offTickBooks.add(messagePosition) }
@@ -113,11 +116,12 @@ final class LOBSTERStream: ConversionStream {
         price != Price.undefined && price % instrument.tickSize != 0
     }
 
-    /// The level of the event's price: in the book after it, or before it where the level is gone; `OrderBook.depth` where
-    /// it is deeper than the levels kept.
+    /// The level of the event's price: in the book after it, or before it where the level is gone;
+    /// `OrderBook.depth` where it is deeper than the levels kept.
     private func depth(isBid: Bool) -> UInt8 {
         for book in [levels, previous] {
-            for index in book.indices where (isBid ? book[index].bidPrice : book[index].askPrice) == message.price {
+            for index in book.indices
+            where (isBid ? book[index].bidPrice : book[index].askPrice) == message.price {
                 return UInt8(index)
             }
         }
@@ -186,7 +190,8 @@ extension LOBSTERStream {
         bookStream = nil
     }
 
-    /// Reads one row of both files. False at the end of the day; true leaves `nextTimestamp` nil if the row is malformed.
+    /// Reads one row of both files. False at the end of the day; true leaves `nextTimestamp` nil if the row
+    /// is malformed.
     private func readRow() throws(FeedError) -> Bool {
         let hasMessage = try nextLine(messages)
         let hasBook = try nextLine(books)
@@ -197,7 +202,8 @@ extension LOBSTERStream {
             throw .content(
                 path: hasMessage ? messages?.path ?? "" : books?.path ?? "",
                 line: hasMessage ? messages?.lineNumber ?? 0 : books?.lineNumber ?? 0,
-                found: "row \(rowNumber)", expected: "the end, because the \(ended) file has \(rowNumber - 1) rows")
+                found: "row \(rowNumber)",
+                expected: "the end, because the \(ended) file has \(rowNumber - 1) rows")
         }
         report.lines += 1
         guard let parsed = messages.flatMap({ LOBSTERMessage($0.line) }) else {
@@ -208,7 +214,8 @@ extension LOBSTERStream {
         message = parsed
         guard try readBook() else {
             let columns = "\(4 * (session?.name.levelCount ?? 0)) integers"
-            try refuseFirstRow("a row that is not the \(columns) that the file's name announces", of: books?.path)
+            try refuseFirstRow(
+                "a row that is not the \(columns) that the file's name announces", of: books?.path)
             let place = InputPosition(file: books?.path ?? "", line: books?.lineNumber ?? 0)
             report.malformed.add(place)
             return true
@@ -252,16 +259,19 @@ extension LOBSTERStream {
         throw .content(path: path ?? "", line: 1, found: found, expected: "LOBSTER's format")
     }
 
-    private func refusal(_ found: String, _ problem: LOBSTERBookRow.Problem, of message: LOBSTERMessage?) -> FeedError {
+    private func refusal(_ found: String, _ problem: LOBSTERBookRow.Problem, of message: LOBSTERMessage?)
+        -> FeedError
+    {
         let expected =
             switch problem {
             case .price: "a positive price, at most 92,233,720,368 dollars"
             default:
-                "a positive multiple of the lot size \(FixedPoint.text(instrument.lotSize)), at most 4294967294 lots; "
-                    + "--instrument \(instrument.symbol):lot=SIZE gives another"
+                "a positive multiple of the lot size \(FixedPoint.text(instrument.lotSize)), "
+                    + "at most 4294967294 lots; --instrument \(instrument.symbol):lot=SIZE gives another"
             }
         return .content(
             path: (message == nil ? books?.path : messages?.path) ?? "",
-            line: (message == nil ? books?.lineNumber : messages?.lineNumber) ?? 0, found: found, expected: expected)
+            line: (message == nil ? books?.lineNumber : messages?.lineNumber) ?? 0, found: found,
+            expected: expected)
     }
 }
