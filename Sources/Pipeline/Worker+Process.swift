@@ -246,7 +246,7 @@ extension Worker {
         unsafe signal.probabilityDown = outputs.probabilities[3 * index]
         unsafe signal.probabilityFlat = outputs.probabilities[3 * index + 1]
         unsafe signal.probabilityUp = outputs.probabilities[3 * index + 2]
-        signal.direction = direction(signal)
+        signal.direction = Worker.direction(of: signal)
         if let values = unsafe outputs.expectedReturn { unsafe signal.expectedReturn = values[index] }
         if let values = unsafe outputs.volatility { unsafe signal.volatility = values[index] }
         if let values = unsafe outputs.valueAtRisk {
@@ -266,7 +266,7 @@ extension Worker {
     }
 
     /// The most probable class, the first of equals in the order flat, down, up.
-    private func direction(_ signal: SignalRecord) -> Int8 {
+    static func direction(of signal: SignalRecord) -> Int8 {
         var direction: Int8 = 0
         var best = signal.probabilityFlat
         if signal.probabilityDown > best {

@@ -252,6 +252,24 @@ extension Pipeline where Source == ListSource, Sink == ListSink {
     mutating func settle() {
         while step() > 0 {}
     }
+
+    /// Empties the rings, then lets the rest of the messages come one by one, so that each finds room, and runs to the end.
+    mutating func finish() {
+        settle()
+        while ingest.source.available < ingest.source.list.count {
+            ingest.source.available += 1
+            settle()
+        }
+        runInline()
+    }
+
+    /// Steps ingest and the first worker, and not the publisher: the signal ring fills.
+    mutating func stepWithoutPublisher(_ count: Int) {
+        for _ in 0..<count {
+            _ = ingest.step(now: 0)
+            _ = workers[0].step(now: 0)
+        }
+    }
 }
 
 /// Runs the messages through all agents on this thread.
