@@ -110,6 +110,11 @@ let package = Package(
             name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
             swiftSettings: hotSettings),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto", "CZlib"]),
-        tests("PipelineTests", ["Pipeline", "Wire", "MarketData", "RingBuffer"]),
+        tests(
+            "PipelineTests",
+            [
+                "Pipeline", "Recorder", "Transport", "Wire", "MarketData", "RingBuffer", "ZeroMQ", "DBN", "Feeds", "Inference",
+                "Features", "CMallocCounter",
+            ]),
     ]
 )

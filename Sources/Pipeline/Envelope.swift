@@ -1,6 +1,9 @@
+internal import Wire
+
 /// What stands before the records of one packet in a tick ring: written by ingest, read by the worker.
 ///
-/// The two gaps say what is missing in front of these records: lost before this process, then dropped by it.
+/// The two gaps say what is missing in front of these records, in this order: dropped by this process, then lost before
+/// it.
 struct TickEnvelope: BitwiseCopyable {
     enum Kind {
         /// Records of one packet follow, none for a gap alone.
@@ -11,7 +14,7 @@ struct TickEnvelope: BitwiseCopyable {
         static let end: UInt64 = 3
     }
 
-    static let byteCount = 88
+    static let byteCount = 96
 
     var kind: UInt64
     /// Index of the instrument in the registry.
@@ -24,10 +27,12 @@ struct TickEnvelope: BitwiseCopyable {
     var session: UInt64
     /// Sequence of the first record that follows.
     var sequence: UInt64
+    /// Sequence of the first record of this session that could have come: what went before it is not missing.
+    var firstSequence: UInt64
     var lost: MissingRange
     var dropped: MissingRange
-    /// The input began a new session at this packet.
-    var isNewSession: UInt64
+    /// Session of the dropped records: they may be the end of an older one.
+    var droppedSession: UInt64
     /// Records that the ring had taken before this one: what comes out of a slot beside the ring waits for them.
     var ringCount: UInt64
 
@@ -38,9 +43,10 @@ struct TickEnvelope: BitwiseCopyable {
         receivedAt = 0
         session = 0
         sequence = 0
+        firstSequence = 0
         lost = .none
         dropped = .none
-        isNewSession = 0
+        droppedSession = 0
         ringCount = 0
     }
 }
@@ -55,6 +61,8 @@ struct MissingRange: BitwiseCopyable, Equatable {
     var reason: UInt32
 
     static let none = MissingRange(first: 0, count: 0, reason: 0)
+
+    var isUnknown: Bool { count == GapRecord.unknownCount }
 }
 
 /// What stands before the signal records of one tick in a signal ring: written by a worker, read by the publisher.
@@ -64,7 +72,7 @@ struct SignalEnvelope: BitwiseCopyable {
         static let end: UInt32 = 2
     }
 
-    static let byteCount = 48
+    static let byteCount = 56
 
     var kind: UInt32
     var instrument: UInt32
@@ -76,6 +84,8 @@ struct SignalEnvelope: BitwiseCopyable {
     var session: UInt64
     var inputSequence: UInt64
     /// As in the tick envelope.
+    var firstSequence: UInt64
+    /// As in the tick envelope.
     var ringCount: UInt64
 
     init(kind: UInt32) {
@@ -85,6 +95,7 @@ struct SignalEnvelope: BitwiseCopyable {
         receivedAt = 0
         session = 0
         inputSequence = 0
+        firstSequence = 0
         ringCount = 0
     }
 
@@ -96,6 +107,7 @@ struct SignalEnvelope: BitwiseCopyable {
         receivedAt = envelope.receivedAt
         session = envelope.session
         inputSequence = sequence
+        firstSequence = envelope.firstSequence
         ringCount = 0
     }
 }

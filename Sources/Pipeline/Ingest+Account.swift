@@ -14,7 +14,8 @@ extension Ingest where Source: ~Copyable {
             return nil
         case .packet(let view):
             let topic = unsafe view.topic(in: message)
-            guard let known = unsafe topics.find(topic) ?? register(topic) else {
+            let known = unsafe topics.find(topic) ?? register(topic)
+            guard known.instrument >= 0 else {
                 counters.add(.messagesRefused, 1)
                 return nil
             }
@@ -26,18 +27,46 @@ extension Ingest where Source: ~Copyable {
     }
 
     /// Meets a topic for the first time. Cold: once a topic, and once a message for what is refused.
-    private mutating func register(_ bytes: UnsafeRawBufferPointer) -> TopicTable.Value? {
-        guard let topic = Topic.parse(unsafe Array(bytes)) else { return nil }
-        if case .signals = topic.kind { return nil }
+    private mutating func register(_ bytes: UnsafeRawBufferPointer) -> TopicTable.Value {
+        let value = instrument(of: unsafe Array(bytes))
+        // Topics of instruments always find room; refused ones are remembered while there is some.
+        if value.instrument >= 0 || topics.refusedCount < TopicTable.refusedMax {
+            guard unsafe topics.insert(bytes, value) else { return .refused }
+        }
+        return value
+    }
+
+    /// What a topic stands for; refused, by name if it has one, if it is not a stream that can be followed.
+    private func instrument(of bytes: [UInt8]) -> TopicTable.Value {
+        guard let topic = Topic.parse(bytes) else {
+            if topics.refusedCount == 0 { incidents.report("a topic refused: expected md/… or def/…, with two names") }
+            return .refused
+        }
+        if case .signals = topic.kind { return .refused }
+        guard hasSignalsTopic(topic) else {
+            report("\(topic.dataset) \(topic.symbol) refused: with the model's name its topic is too long")
+            return .refused
+        }
         guard let index = registry.intern(dataset: topic.dataset, symbol: topic.symbol) else {
-            incidents.report(
+            report(
                 "\(topic.dataset) \(topic.symbol) refused: there is room for \(registry.capacity) instruments; "
                     + "give a larger --max-instruments")
-            return nil
+            return .refused
         }
-        let value = TopicTable.Value(instrument: Int32(index), isDefinition: topic.kind == Topic.Kind.definitions)
-        guard unsafe topics.insert(bytes, value) else { return nil }
-        return value
+        return TopicTable.Value(instrument: Int32(index), isDefinition: topic.kind == Topic.Kind.definitions)
+    }
+
+    /// Reports a refused topic, while refused topics are remembered: a peer that names ever new ones takes no lock.
+    private func report(_ text: String) {
+        if topics.refusedCount < TopicTable.refusedMax { incidents.report(text) }
+    }
+
+    /// Whether the instrument's signals can have a topic: that is longer than the one that came, by the model's name.
+    private func hasSignalsTopic(_ topic: Topic) -> Bool {
+        do throws(WireError) {
+            _ = try Topic(.signals(modelName), dataset: topic.dataset, symbol: topic.symbol)
+            return true
+        } catch { return false }
     }
 
     /// Takes a definition packet: tick size, and from the schema which records complete a tick.
@@ -54,6 +83,7 @@ extension Ingest where Source: ~Copyable {
                 rule = schema.tickRule
             }
         }
+        if tickSize > FeatureExtractor.tickSizeMax { reportTickSize(index, tickSize) }
         guard tickSize > 0, tickSize <= FeatureExtractor.tickSizeMax else {
             // A schema alone: the tick size can still come from the configuration.
             if !streams[index].isDefined { streams[index].rule = rule }
@@ -67,7 +97,11 @@ extension Ingest where Source: ~Copyable {
 
     /// Refuses by name a stream that can never have a book.
     private mutating func isUsable(_ index: Int, _ schema: StreamSchema) -> Bool {
-        guard case .one(let schema) = schema, !schema.statesPriceLevels else { return true }
+        guard case .one(let schema) = schema, !schema.statesPriceLevels else {
+            streams[index].isRefused = false
+            return true
+        }
+        streams[index].isRefused = true
         guard !streams[index].hasReportedUndefined else { return false }
         streams[index].hasReportedUndefined = true
         let entry = registry[index]
@@ -95,12 +129,14 @@ extension Ingest where Source: ~Copyable {
         _ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, receivedAt: UInt64
     ) -> Delivery? {
         guard isFollowed(index, header) else { return nil }
-        trackSession(index, header)
         if header.kind == PacketHeader.Kind.heartbeat { counters.add(.heartbeatsReceived, 1) }
         guard streams[index].isDefined || definePreset(index) else {
+            trackSession(index, header, isNew: false)
             refuseUndefined(index)
             return nil
         }
+        if streams[index].tracker.expected == 0 { streams[index].firstSequence = header.sequence }
+        var isNewSession = false
         var envelope = TickEnvelope(kind: TickEnvelope.Kind.records)
         envelope.instrument = UInt32(index)
         envelope.receivedAt = receivedAt
@@ -118,24 +154,30 @@ extension Ingest where Source: ~Copyable {
             counters.add(.recordsBeforeJoin, Int(truncatingIfNeeded: min(count, UInt64(Int.max))))
         case .newSession(let missing, let isTailUnknown):
             counters.add(.sessionChanges, 1)
-            envelope.isNewSession = 1
+            isNewSession = true
+            streams[index].firstSequence = 1
             envelope.lost = lost(from: 1, count: missing)
             if isTailUnknown { envelope.lost = MissingRange(first: 1, count: GapRecord.unknownCount, reason: 1) }
         case .staleSession:
             counters.add(.messagesRefused, 1)
             return nil
         }
-        return unsafe delivery(envelope, header, payload, skipping: skip)
+        trackSession(index, header, isNew: isNewSession)
+        envelope.firstSequence = streams[index].firstSequence
+        return unsafe delivery(envelope, header, payload, skipping: skip, isNewSession: isNewSession)
     }
 
     /// The records of a packet behind the `skip` that came before; nil if nothing is left to tell.
     private mutating func delivery(
-        _ envelope: TickEnvelope, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, skipping skip: Int
+        _ envelope: TickEnvelope, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, skipping skip: Int,
+        isNewSession: Bool
     ) -> Delivery? {
         var envelope = envelope
         guard header.kind == PacketHeader.Kind.records, skip < Int(header.count) else {
-            // A heartbeat or an end can still reveal a loss.
-            guard envelope.lost.count > 0 || envelope.isNewSession != 0 else { return nil }
+            // A heartbeat or an end can still reveal a loss, and tells what was dropped before a pause.
+            let dropped = streams[Int(envelope.instrument)].dropped
+            guard envelope.lost.count > 0 || isNewSession || dropped.count > 0 else { return nil }
+            envelope.sequence = streams[Int(envelope.instrument)].tracker.expected
             return unsafe Delivery(envelope: envelope, payload: UnsafeRawBufferPointer(start: nil, count: 0))
         }
         var offset = 0
@@ -171,12 +213,26 @@ extension Ingest where Source: ~Copyable {
 
     /// Defines an instrument from the configuration, if it is there.
     private mutating func definePreset(_ index: Int) -> Bool {
+        guard !streams[index].isRefused else { return false }
         let entry = registry[index]
         for preset in presets where preset.symbol == entry.symbol && (preset.dataset ?? entry.dataset) == entry.dataset {
+            guard preset.tickSize <= FeatureExtractor.tickSizeMax else {
+                reportTickSize(index, preset.tickSize)
+                return false
+            }
             unsafe pendingDefinition = command(index, tickSize: preset.tickSize, rule: streams[index].rule)
             return true
         }
         return false
+    }
+
+    private mutating func reportTickSize(_ index: Int, _ tickSize: Int64) {
+        guard !streams[index].hasReportedUndefined else { return }
+        streams[index].hasReportedUndefined = true
+        let entry = registry[index]
+        incidents.report(
+            "\(entry.dataset) \(entry.symbol) refused: its tick size of \(tickSize)e-9 is out of range; expected 1e-9 to "
+                + "\(FeatureExtractor.tickSizeMax)e-9")
     }
 
     private mutating func refuseUndefined(_ index: Int) {
@@ -189,8 +245,11 @@ extension Ingest where Source: ~Copyable {
                 + "--instrument \(entry.symbol):tick=…,lot=…")
     }
 
-    /// Knows how many sessions are open, so that a run over a replay can end with it.
-    private mutating func trackSession(_ index: Int, _ header: PacketHeader) {
+    /// Knows how many sessions are open, so that a run over a replay can end with it. A packet of an older session says
+    /// nothing of it, and a heartbeat opens a stream only as the first of a session.
+    private mutating func trackSession(_ index: Int, _ header: PacketHeader, isNew: Bool) {
+        if header.kind == PacketHeader.Kind.heartbeat, streams[index].hasMetSession, !isNew { return }
+        streams[index].hasMetSession = true
         let isOpen = header.kind != PacketHeader.Kind.endOfSession
         if !isOpen { counters.add(.sessionsEnded, 1) }
         guard isOpen != streams[index].isSessionOpen else { return }

@@ -17,6 +17,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     let policy: OverloadPolicy
     let clock: Clock
     let presets: [InstrumentPreset]
+    let modelName: String
     let stopsAtEndOfSessions: Bool
     let messagesPerStep: Int
     var topics: TopicTable
@@ -51,11 +52,13 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         policy = options.inputPolicy
         clock = options.clock
         presets = options.presets
+        modelName = options.modelName
         unsafe definitionMemory = .allocate(byteCount: DefinitionCommand.byteCount, alignment: 8)
         stopsAtEndOfSessions = options.stopsAtEndOfSessions
         messagesPerStep = options.messagesPerStep
-        // Two topics an instrument: its ticks and its definitions.
-        topics = TopicTable(capacity: 2 * options.instrumentsMax, topicByteCountMax: Topic.byteCountMax)
+        // Two topics an instrument, its ticks and its definitions, and some that are refused.
+        topics = TopicTable(
+            capacity: 2 * options.instrumentsMax + TopicTable.refusedMax, topicByteCountMax: Topic.byteCountMax)
         streams = HandleArray(capacity: options.instrumentsMax)
         for _ in 0..<options.instrumentsMax { streams.append(InputStream()) }
     }
@@ -65,7 +68,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     public mutating func step(now: UInt64) -> Int {
         var messages = 0
         while messages < messagesPerStep {
-            if pending == nil {
+            // A definition from the configuration may wait for room without a packet behind it.
+            if unsafe pending == nil, unsafe pendingDefinition == nil {
                 guard !control.isStopRequested else { break }
                 guard let message = source.next() else { break }
                 counters.add(.messagesReceived, 1)
@@ -100,6 +104,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     private mutating func finishIfDone() {
         let allEnded = stopsAtEndOfSessions && hasSeenSession && openSessions == 0
         guard source.isExhausted || control.isStopRequested || allEnded else { return }
+        guard tellDropped() else { return }
         while endedOutputs < outputs.count {
             guard outputs[endedOutputs].isDrainedBeside else { return }
             guard let target = outputs[endedOutputs].ring.tryClaim(byteCount: TickEnvelope.byteCount) else { return }
@@ -110,13 +115,50 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         isFinished = true
     }
 
+    /// Drops that no later packet has told are told now, each as a gap alone. False if there is no room yet.
+    private mutating func tellDropped() -> Bool {
+        for index in 0..<registry.count where streams[index].dropped.count > 0 {
+            let worker = index % outputs.count
+            guard outputs[worker].isDrainedBeside else { return false }
+            var envelope = TickEnvelope(kind: TickEnvelope.Kind.records)
+            envelope.instrument = UInt32(index)
+            envelope.session = streams[index].tracker.session
+            envelope.sequence = streams[index].tracker.expected
+            envelope.firstSequence = streams[index].firstSequence
+            guard unsafe put(envelope, UnsafeRawBufferPointer(start: nil, count: 0), worker) else { return false }
+        }
+        return true
+    }
+
+    /// Copies envelope and payload into the worker's ring, and tells with it what was dropped before. False if the ring is
+    /// full.
+    private mutating func put(
+        _ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer, _ worker: Int
+    ) -> Bool {
+        let byteCount = TickEnvelope.byteCount + payload.count
+        guard let target = unsafe outputs[worker].ring.tryClaim(byteCount: byteCount) else { return false }
+        var envelope = envelope
+        if envelope.kind == TickEnvelope.Kind.records {
+            let index = Int(envelope.instrument)
+            envelope.dropped = streams[index].dropped
+            envelope.droppedSession = streams[index].droppedSession
+            streams[index].dropped = .none
+        }
+        unsafe target.storeBytes(of: envelope, as: TickEnvelope.self)
+        unsafe UnsafeMutableRawBufferPointer(start: target + TickEnvelope.byteCount, count: payload.count)
+            .copyMemory(from: payload)
+        outputs[worker].commit(byteCount: byteCount)
+        return true
+    }
+
     /// Copies the delivery into the worker's ring; false if the ring is full and the policy is to wait.
     private mutating func deliver(_ delivery: Delivery) -> Bool {
         let index = Int(delivery.envelope.instrument)
         let worker = index % outputs.count
         let byteCount = TickEnvelope.byteCount + delivery.payload.count
         guard byteCount <= RingBuffer.recordByteCountMax(capacity: outputs[worker].ring.capacity) else {
-            drop(delivery, index, "is larger than half the ring: give a larger --ring-bytes")
+            reportOversize(index, byteCount)
+            drop(delivery, index)
             return true
         }
         let isTicks = delivery.envelope.kind == TickEnvelope.Kind.records
@@ -124,23 +166,13 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
             unsafe conflate(delivery, index, worker)
             return true
         }
-        guard let target = unsafe outputs[worker].ring.tryClaim(byteCount: byteCount) else {
-            guard policy != .block, isTicks else { return false }
-            if policy == .conflate {
-                unsafe conflate(delivery, index, worker)
-            } else {
-                drop(delivery, index, nil)
-            }
-            return true
+        if unsafe put(delivery.envelope, delivery.payload, worker) { return true }
+        guard policy != .block, isTicks else { return false }
+        if policy == .conflate {
+            unsafe conflate(delivery, index, worker)
+        } else {
+            drop(delivery, index)
         }
-        var envelope = delivery.envelope
-        envelope.dropped = streams[index].dropped
-        streams[index].dropped = .none
-        unsafe target.storeBytes(of: envelope, as: TickEnvelope.self)
-        unsafe UnsafeMutableRawBufferPointer(
-            start: target + TickEnvelope.byteCount, count: delivery.payload.count
-        ).copyMemory(from: delivery.payload)
-        outputs[worker].commit(byteCount: byteCount)
         return true
     }
 
@@ -148,22 +180,22 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     /// conflated: their instrument is named, and its packets are dropped instead.
     private mutating func conflate(_ delivery: Delivery, _ index: Int, _ worker: Int) {
         guard let newest = unsafe LevelRecords.newest(in: delivery.payload) else {
-            if !streams[index].hasReportedConflation {
+            if !streams[index].hasReportedConflation, unsafe !delivery.payload.isEmpty {
                 streams[index].hasReportedConflation = true
                 let entry = registry[index]
                 incidents.report(
                     "\(entry.dataset) \(entry.symbol): the policy 'conflate' is for level data alone; its packets are "
                         + "dropped when the ring is full")
             }
-            drop(delivery, index, nil)
+            drop(delivery, index)
             return
         }
         var envelope = delivery.envelope
         envelope.recordCount = 1
         envelope.sequence &+= UInt64(newest.index)
-        // What this replaces is told by the worker, which knows the last sequence it saw.
+        // What this replaces is told by the worker, which knows the last sequence it saw: lost and dropped records too.
         envelope.lost = .none
-        envelope.dropped = .none
+        streams[index].dropped = .none
         counters.add(.recordsConflatedOnInput, newest.index)
         if unsafe outputs[worker].publishBeside(index, envelope, newest.bytes) {
             counters.add(.recordsConflatedOnInput, 1)
@@ -171,22 +203,18 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     }
 
     /// Counts records that found no room, and remembers them for the gap record before the next that does.
-    private mutating func drop(_ delivery: Delivery, _ index: Int, _ reason: String?) {
-        let count = Int(delivery.envelope.recordCount)
-        counters.add(.recordsDroppedOnInput, count)
-        let first = delivery.envelope.sequence
-        // What was lost on the way in front of a dropped packet joins the run: one gap record tells it.
-        let start = delivery.envelope.lost.count > 0 ? delivery.envelope.lost.first : first
-        let run = streams[index].dropped
-        let from = run.count > 0 ? run.first : start
-        let span = first &+ UInt64(count) &- from
-        streams[index].dropped = MissingRange(
-            first: from, count: GapRecord.count(span),
-            reason: UInt32(GapReason.droppedByOverload.rawValue))
-        if let reason {
-            let entry = registry[index]
-            incidents.report("a packet of \(entry.dataset) \(entry.symbol) \(reason)")
-        }
+    private mutating func drop(_ delivery: Delivery, _ index: Int) {
+        counters.add(.recordsDroppedOnInput, Int(delivery.envelope.recordCount))
+        streams[index].drop(delivery.envelope)
+    }
+
+    private mutating func reportOversize(_ index: Int, _ byteCount: Int) {
+        guard !streams[index].hasReportedOversize else { return }
+        streams[index].hasReportedOversize = true
+        let entry = registry[index]
+        incidents.report(
+            "\(entry.dataset) \(entry.symbol): a packet of \(byteCount) bytes is larger than half the ring and is dropped; "
+                + "give a larger --ring-bytes")
     }
 }
 
@@ -199,13 +227,37 @@ struct InputStream: ~Copyable {
     var rule = TickRule.lastFlag
     var isDefined = false
     var isSessionOpen = false
+    var hasMetSession = false
     var hasReportedUndefined = false
     var hasReportedPublisher = false
     var hasReportedConflation = false
-    /// Records dropped since the last packet that found room.
+    var hasReportedOversize = false
+    /// Its schema states no price levels: it can never have a book.
+    var isRefused = false
+    /// Number of the first record of the session that could have come.
+    var firstSequence: UInt64 = 1
+    /// Records dropped since the last packet that found room, and their session.
     var dropped = MissingRange.none
+    var droppedSession: UInt64 = 0
 
     init() {}
+
+    /// Adds a packet to the run of dropped records. What was lost on the way in front of it joins the run, so that one gap
+    /// record tells both; a run over two sessions has a count that cannot be known.
+    mutating func drop(_ envelope: TickEnvelope) {
+        var first = envelope.lost.count > 0 ? envelope.lost.first : envelope.sequence
+        var isUnknown = envelope.lost.isUnknown
+        if dropped.count > 0 {
+            let isSameSession = droppedSession == envelope.session
+            isUnknown = isUnknown || dropped.isUnknown || !isSameSession
+            if isSameSession { first = dropped.first }
+        }
+        let span = envelope.sequence &+ UInt64(envelope.recordCount) &- first
+        dropped = MissingRange(
+            first: first, count: isUnknown ? GapRecord.unknownCount : GapRecord.count(span),
+            reason: UInt32(GapReason.droppedByOverload.rawValue))
+        droppedSession = envelope.session
+    }
 }
 
 /// A checked message on its way into a ring.

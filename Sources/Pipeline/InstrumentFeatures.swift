@@ -63,8 +63,14 @@ public struct InstrumentFeatures: ~Copyable {
     private mutating func applyOther(_ record: borrowing Record) -> Effect {
         if record.type == .mbo { return .unsupported }
         guard record.type == .status, let action = TradingState(record) else { return .none }
-        if action == .trading, isHalted { reset() }
-        isHalted = action == .halted
+        switch action {
+        case .halted: isHalted = true
+        case .trading:
+            if isHalted { reset() }
+            isHalted = false
+        // Quoting and auctions between a halt and the next trading belong to the halt.
+        case .other: break
+        }
         return .none
     }
 }

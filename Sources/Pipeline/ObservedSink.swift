@@ -52,10 +52,13 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
         }
     }
 
-    /// A tick's signals stand together, one for each horizon.
+    /// A tick's signals stand together, one for each horizon of the model, in its order; the evaluation may leave some out.
     private mutating func take(_ signal: SignalRecord, _ stream: Int) {
+        guard let horizons = evaluation?.horizons, tick.count < horizons.count,
+            signal.horizonUnit == HorizonUnit.ticks.rawValue, Int(signal.horizon) == horizons[tick.count].ticks
+        else { return }
         tick.append(signal)
-        guard tick.count == evaluation?.horizons.count else { return }
+        guard tick.count == horizons.count else { return }
         evaluation?.take(stream: stream, tick)
         tick.removeAll(keepingCapacity: true)
     }

@@ -25,13 +25,18 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
         control: PipelineControl = PipelineControl()
     ) {
         precondition(options.workers > 0, "A pipeline has a worker.")
+        precondition(options.recordsPerPacketMax > 0, "A packet holds a record.")
+        precondition(
+            options.ringBytes >= PipelineOptions.ringBytesMin(horizons: model.metadata.horizons.count),
+            "A ring holds two ticks' signals, and an envelope.")
         self.control = control
         self.options = options
         incidents = IncidentLog()
         registry = InstrumentRegistry(capacity: options.instrumentsMax)
         var toWorkers = HandleArray<RingOutput>(capacity: options.workers)
         var fromWorkers = HandleArray<RingInput>(capacity: options.workers)
-        let signalBytes = SignalEnvelope.byteCount + model.metadata.horizons.count * SignalRecord.byteCount
+        let signalBytes = SignalEnvelope.byteCount + GapRecord.byteCount
+            + model.metadata.horizons.count * SignalRecord.byteCount
         workers = HandleArray(capacity: options.workers)
         for index in 0..<options.workers {
             let ticks = RingEnds(

@@ -1,3 +1,6 @@
+internal import RingBuffer
+internal import Wire
+
 /// How a pipeline is built. Everything that could be a hidden default is here, with its reason.
 public struct PipelineOptions: Sendable {
     /// Threads that compute; instruments are spread over them by number.
@@ -38,4 +41,14 @@ public struct PipelineOptions: Sendable {
     public var stepBudgetNanoseconds: UInt64 = 1_000_000
 
     public init() {}
+
+    /// The smallest `ringBytes` for a model with so many horizons: half of it holds one tick's signals with a gap before
+    /// them, and an envelope with a definition.
+    public static func ringBytesMin(horizons: Int) -> Int {
+        let signals = SignalEnvelope.byteCount + GapRecord.byteCount + horizons * SignalRecord.byteCount
+        let longest = max(signals, TickEnvelope.byteCount + DefinitionCommand.byteCount)
+        var capacity = RingBuffer.capacityMin
+        while RingBuffer.recordByteCountMax(capacity: capacity) < longest { capacity *= 2 }
+        return capacity
+    }
 }

@@ -137,18 +137,35 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         _ envelope: inout SignalEnvelope, _ records: UnsafeRawBufferPointer, _ replaced: Int
     ) -> Bool {
         let instrument = Int(envelope.instrument)
+        guard replaced > 0 else { return true }
         let last = streams[instrument].lastInputSequence
-        guard replaced > 0, last > 0, envelope.inputSequence > last + 1 else { return true }
+        let isSameSession = streams[instrument].lastInputSession == envelope.session
+        let first = last > 0 && isSameSession ? last + 1 : envelope.firstSequence
+        let end = unsafe firstTold(envelope, records)
+        guard end > first else { return true }
+        // How many signals of an older session were replaced is not known.
+        let count = last > 0 && !isSameSession ? GapRecord.unknownCount : GapRecord.count(end - first)
         let gap = GapRecord(
-            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session, firstMissing: last + 1,
-            count: GapRecord.count(envelope.inputSequence - last - 1), reason: .conflated)
+            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session, firstMissing: first,
+            count: count, reason: .conflated)
         var gapEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
         gapEnvelope.instrument = envelope.instrument
         gapEnvelope.recordCount = 1
         let isAdded = withUnsafeBytes(of: gap) { unsafe add(gapEnvelope, $0) }
         // Told once: a value that is offered again after the sink was full finds nothing missing.
-        if isAdded { streams[instrument].lastInputSequence = envelope.inputSequence - 1 }
+        if isAdded {
+            streams[instrument].lastInputSequence = envelope.inputSequence - 1
+            streams[instrument].lastInputSession = envelope.session
+        }
         return isAdded
+    }
+
+    /// The first input sequence that a value tells of: that of its tick, or of the gap record in front of it.
+    private func firstTold(_ envelope: SignalEnvelope, _ records: UnsafeRawBufferPointer) -> UInt64 {
+        guard let record = Record(at: unsafe records.bytes), let gap = GapRecord(record),
+            gap.inputSession == envelope.session
+        else { return envelope.inputSequence }
+        return min(gap.firstMissing, envelope.inputSequence)
     }
 
     /// Adds one tick's records to the open packet, sending that first if they do not belong or fit into it.
@@ -167,7 +184,10 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
             precondition(fits, "One tick's signals fit into an empty message.")
         }
         countRecords(records, count)
-        if envelope.inputSequence > 0 { streams[instrument].lastInputSequence = envelope.inputSequence }
+        if envelope.inputSequence > 0 {
+            streams[instrument].lastInputSequence = envelope.inputSequence
+            streams[instrument].lastInputSession = envelope.session
+        }
         if envelope.receivedAt != 0 {
             unsafe receiveTimes[receiveTimesCount] = envelope.receivedAt
             receiveTimesCount += 1
@@ -234,6 +254,7 @@ struct OutputStream: ~Copyable {
     var nextSequence: UInt64 = 1
     /// Input sequence of the last tick whose signals were taken.
     var lastInputSequence: UInt64 = 0
+    var lastInputSession: UInt64 = 0
 
     init() {}
 }

@@ -5,9 +5,15 @@
 @safe
 struct TopicTable: ~Copyable {
     struct Value: BitwiseCopyable {
+        /// -1 for a topic that is refused: it is remembered so that refusing it again costs no more than finding it.
         let instrument: Int32
         let isDefinition: Bool
+
+        static let refused = Value(instrument: -1, isDefinition: false)
     }
+
+    /// Refused topics that are remembered, as many as an incident log names. Beyond it each message costs a search.
+    static let refusedMax = IncidentLog.incidentsMax
 
     private struct Slot: BitwiseCopyable {
         var hash: UInt64 = 0
@@ -22,6 +28,7 @@ struct TopicTable: ~Copyable {
     private let bytesCapacity: Int
     private var bytesCount = 0
     private(set) var count = 0
+    private(set) var refusedCount = 0
     private let countMax: Int
 
     init(capacity: Int, topicByteCountMax: Int) {
@@ -61,6 +68,7 @@ struct TopicTable: ~Copyable {
         unsafe slots[index] = Slot(hash: hash, bytesOffset: bytesCount, byteCount: topic.count, value: value)
         bytesCount += topic.count
         count += 1
+        if value.instrument < 0 { refusedCount += 1 }
         return true
     }
 

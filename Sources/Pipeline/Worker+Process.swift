@@ -25,14 +25,18 @@ extension Worker {
     private mutating func define(_ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer) {
         let definition = unsafe payload.load(as: DefinitionCommand.self)
         let rule = TickRule(rawValue: UInt8(truncatingIfNeeded: definition.rule)) ?? .lastFlag
-        instruments.define(
-            Int(envelope.instrument),
-            InstrumentState(tickSize: definition.tickSize, rule: rule, model: model))
+        var state = InstrumentState(tickSize: definition.tickSize, rule: rule, model: model)
+        if let old = unsafe instruments[Int(envelope.instrument)] { unsafe state.goOn(from: old.pointee) }
+        instruments.define(Int(envelope.instrument), state)
     }
 
-    /// Tells the publisher that nothing follows.
+    /// Tells the publisher that nothing follows, after what is still to be told of signals that found no room.
     private mutating func end() -> Bool {
         guard output.isDrainedBeside else { return false }
+        for index in 0..<registry.count {
+            guard let state = unsafe instruments[index] else { continue }
+            guard unsafe writeUnwritten(UInt32(index), state) else { return false }
+        }
         guard let target = output.ring.tryClaim(byteCount: SignalEnvelope.byteCount) else { return false }
         unsafe target.storeBytes(of: SignalEnvelope(kind: SignalEnvelope.Kind.end), as: SignalEnvelope.self)
         output.commit(byteCount: SignalEnvelope.byteCount)
@@ -45,7 +49,7 @@ extension Worker {
     ) -> Bool {
         guard let state = unsafe instruments[Int(received.instrument)] else { return true }
         var envelope = received
-        if isFromBeside { unsafe envelope.lost = state.pointee.skipped(before: envelope.sequence) }
+        if isFromBeside { unsafe envelope.lost = state.pointee.skipped(before: envelope) }
         if !resume.hasBegun {
             guard begin(envelope, state) else { return false }
             resume.hasBegun = true
@@ -63,15 +67,17 @@ extension Worker {
 
     /// What stands in front of a packet's records: gaps, and the start of a session.
     private mutating func begin(_ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>) -> Bool {
-        if !resume.lostIsWritten {
-            guard unsafe writeGap(envelope.lost, envelope, state) else { return false }
-            resume.lostIsWritten = true
-        }
+        // In the order of their sequences: what was dropped came before what was lost in front of this packet.
         if !resume.droppedIsWritten {
-            guard unsafe writeGap(envelope.dropped, envelope, state) else { return false }
+            guard unsafe writeGap(envelope.dropped, envelope.droppedSession, envelope, state) else { return false }
             resume.droppedIsWritten = true
         }
-        if envelope.isNewSession != 0, unsafe state.pointee.session != 0 {
+        if !resume.lostIsWritten {
+            guard unsafe writeGap(envelope.lost, envelope.session, envelope, state) else { return false }
+            resume.lostIsWritten = true
+        }
+        // Not told by the packet that began it: that one may have been dropped, or replaced beside the ring.
+        if unsafe state.pointee.nextSequence > 0, unsafe envelope.session != state.pointee.session {
             unsafe state.pointee.features.reset()
         }
         unsafe state.pointee.session = envelope.session
@@ -144,20 +150,30 @@ extension Worker {
         _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
         _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool
     ) {
-        var cursor = unsafe target + SignalEnvelope.byteCount
-        let hasGap = unsafe state.pointee.unwritten.count > 0
-        unsafe target.storeBytes(
-            of: SignalEnvelope(envelope, sequence, recordCount: horizons.count + (hasGap ? 1 : 0)),
-            as: SignalEnvelope.self)
-        if hasGap {
-            unsafe cursor.storeBytes(
-                of: gapRecord(state.pointee.unwritten, session: envelope.session, record), as: GapRecord.self)
+        let end = unsafe target + SignalEnvelope.byteCount
+        let written = unsafe writeRecords(record, sequence, state, to: end, isFreshlyReset)
+        let signals = SignalEnvelope(envelope, sequence, recordCount: written.count)
+        unsafe target.storeBytes(of: signals, as: SignalEnvelope.self)
+        output.commit(byteCount: unsafe written.end - target)
+    }
+
+    /// Writes the gap that precedes the tick, if any, and its signals. Returns the end of what it wrote, and the number of
+    /// records.
+    private mutating func writeRecords(
+        _ record: borrowing Record, _ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>,
+        to target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool
+    ) -> (end: UnsafeMutableRawPointer, count: Int) {
+        var cursor = unsafe target
+        var count = horizons.count
+        if unsafe state.pointee.unwritten.count > 0 {
+            let gap = unsafe gapRecord(state.pointee.unwritten, session: state.pointee.unwrittenSession, record)
+            unsafe cursor.storeBytes(of: gap, as: GapRecord.self)
+            count += 1
             unsafe cursor += GapRecord.byteCount
-            unsafe state.pointee.unwritten = .none
+            unsafe state.pointee.tellUnwritten()
         }
         unsafe writeSignals(commonFields(record, sequence, state, isFreshlyReset), to: cursor)
-        unsafe cursor += horizons.count * SignalRecord.byteCount
-        output.commit(byteCount: unsafe cursor - target)
+        return unsafe (cursor + horizons.count * SignalRecord.byteCount, count)
     }
 
     /// Writes one record for each horizon.
@@ -177,17 +193,17 @@ extension Worker {
         _ state: UnsafeMutablePointer<InstrumentState>, _ isFreshlyReset: Bool
     ) {
         guard policy == .conflate else {
-            unsafe drop(sequence, state)
+            unsafe drop(sequence, envelope, state)
             return
         }
-        let common = unsafe commonFields(record, sequence, state, isFreshlyReset)
-        var signalEnvelope = SignalEnvelope(envelope, sequence, recordCount: horizons.count)
-        signalEnvelope.ringCount = output.count
-        let byteCount = SignalEnvelope.byteCount + horizons.count * SignalRecord.byteCount
         guard let target = unsafe output.slot(Int(envelope.instrument)) else { return }
-        unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
-        unsafe writeSignals(common, to: target + SignalEnvelope.byteCount)
-        if output.publishSlot(Int(envelope.instrument), byteCount: byteCount) {
+        // A gap goes with the value; if a newer one replaces it, the publisher's gap record spans it.
+        let end = unsafe target + SignalEnvelope.byteCount
+        let written = unsafe writeRecords(record, sequence, state, to: end, isFreshlyReset)
+        var signals = SignalEnvelope(envelope, sequence, recordCount: written.count)
+        signals.ringCount = output.count
+        unsafe target.storeBytes(of: signals, as: SignalEnvelope.self)
+        if output.publishSlot(Int(envelope.instrument), byteCount: unsafe written.end - target) {
             counters.add(.signalsConflatedOnOutput, horizons.count)
         }
     }
@@ -230,7 +246,7 @@ extension Worker {
         unsafe signal.probabilityDown = outputs.probabilities[3 * index]
         unsafe signal.probabilityFlat = outputs.probabilities[3 * index + 1]
         unsafe signal.probabilityUp = outputs.probabilities[3 * index + 2]
-        signal.direction = direction(signal)
+        signal.direction = Worker.direction(of: signal)
         if let values = unsafe outputs.expectedReturn { unsafe signal.expectedReturn = values[index] }
         if let values = unsafe outputs.volatility { unsafe signal.volatility = values[index] }
         if let values = unsafe outputs.valueAtRisk {
@@ -250,7 +266,7 @@ extension Worker {
     }
 
     /// The most probable class, the first of equals in the order flat, down, up.
-    private func direction(_ signal: SignalRecord) -> Int8 {
+    static func direction(of signal: SignalRecord) -> Int8 {
         var direction: Int8 = 0
         var best = signal.probabilityFlat
         if signal.probabilityDown > best {
@@ -262,37 +278,54 @@ extension Worker {
     }
 
     /// Counts a tick whose signals found no room, and remembers it for the next gap record.
-    private func drop(_ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>) {
-        if unsafe state.pointee.unwritten.count == 0 {
-            unsafe state.pointee.unwritten = MissingRange(
-                first: sequence, count: 1, reason: UInt32(GapReason.droppedOnOutput.rawValue))
-        } else {
-            // Sequences count input records: the run spans from its first dropped tick to this one.
-            let span = sequence &- state.pointee.unwritten.first &+ 1
-            unsafe state.pointee.unwritten.count = GapRecord.count(span)
-        }
+    private func drop(
+        _ sequence: UInt64, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
+    ) {
+        let tick = MissingRange(first: sequence, count: 1, reason: UInt32(GapReason.droppedOnOutput.rawValue))
+        unsafe state.pointee.leaveUnwritten(tick, session: envelope.session)
         counters.add(.signalsDroppedOnOutput, horizons.count)
     }
 
     /// A gap record for records that did not reach this worker. False if the signal ring is full and the policy waits.
     private mutating func writeGap(
-        _ range: MissingRange, _ envelope: TickEnvelope, _ state: UnsafeMutablePointer<InstrumentState>
+        _ range: MissingRange, _ session: UInt64, _ envelope: TickEnvelope,
+        _ state: UnsafeMutablePointer<InstrumentState>
     ) -> Bool {
         guard range.count > 0 else { return true }
         unsafe state.pointee.ticksSinceGap = 0
-        let byteCount = SignalEnvelope.byteCount + GapRecord.byteCount
-        guard let target = unsafe output.ring.tryClaim(byteCount: byteCount) else {
-            if policy == .block { return false }
-            // The run of unwritten ticks that this gap falls into is told as soon as there is room.
-            unsafe drop(range.first, state)
+        // Behind a value beside the ring that is still to be taken, the gap would be told too early.
+        let isBeside = policy == .conflate && output.isFreshBeside(Int(envelope.instrument))
+        if !isBeside, unsafe writeUnwritten(envelope.instrument, state),
+            writeGap(range, session, envelope.instrument)
+        {
             return true
         }
+        if policy == .block { return false }
+        // It is told with the next signals that find room.
+        unsafe state.pointee.leaveUnwritten(range, session: session)
+        return true
+    }
+
+    /// Tells the run of ticks whose signals found no room, if there is one. False if there is none for the gap either.
+    private mutating func writeUnwritten(
+        _ instrument: UInt32, _ state: UnsafeMutablePointer<InstrumentState>
+    ) -> Bool {
+        guard unsafe state.pointee.unwritten.count > 0 else { return true }
+        guard unsafe writeGap(state.pointee.unwritten, state.pointee.unwrittenSession, instrument) else { return false }
+        unsafe state.pointee.tellUnwritten()
+        return true
+    }
+
+    /// Writes a gap record by itself. False if the signal ring is full.
+    private mutating func writeGap(_ range: MissingRange, _ session: UInt64, _ instrument: UInt32) -> Bool {
+        let byteCount = SignalEnvelope.byteCount + GapRecord.byteCount
+        guard let target = unsafe output.ring.tryClaim(byteCount: byteCount) else { return false }
         var signalEnvelope = SignalEnvelope(kind: SignalEnvelope.Kind.records)
-        signalEnvelope.instrument = envelope.instrument
+        signalEnvelope.instrument = instrument
         signalEnvelope.recordCount = 1
         unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
         let gap = GapRecord(
-            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: envelope.session,
+            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: session,
             firstMissing: range.first, count: range.count,
             reason: GapReason(rawValue: UInt8(truncatingIfNeeded: range.reason)) ?? .lostOnInput)
         unsafe (target + SignalEnvelope.byteCount).storeBytes(of: gap, as: GapRecord.self)

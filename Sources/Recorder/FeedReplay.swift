@@ -49,6 +49,8 @@ public struct FeedReplay: ~Copyable, TickSource {
     /// The stream of an instrument id in this file, on this day.
     private var instrumentStream: [UInt32: Int] = [:]
     private var lastInstrument: UInt32?
+    /// The last time known of a record.
+    private var lastTime: UInt64 = 0
     private var lastStream = -1
     private var lastDay: UInt64 = 0
     private var builder: PacketBuilder
@@ -92,18 +94,25 @@ public struct FeedReplay: ~Copyable, TickSource {
         while true {
             if unsafe current == nil, !advance() { return unsafe nextEnd() }
             guard let bytes = unsafe current, let record = Record(at: unsafe bytes.bytes) else { return nil }
+            if record.type == .symbolMapping {
+                learnSymbol(record)
+                recordsSkipped += 1
+                unsafe current = nil
+                continue
+            }
             if record.type == .definition {
                 unsafe current = nil
                 guard let stream = define(record) else { continue }
                 return unsafe definitionPacket(stream)
             }
+            let time = time(of: record)
             guard isSent(record), let stream = stream(of: record) else {
                 recordsSkipped += 1
                 unsafe current = nil
                 continue
             }
-            if firstTimestamp == 0 { firstTimestamp = timestamp(of: record) }
-            guard timestamp(of: record) <= due else { return nil }
+            if firstTimestamp == 0 { firstTimestamp = time }
+            guard time <= due else { return nil }
             if !streams[stream].isAnnounced { return unsafe definitionPacket(stream) }
             return unsafe recordsPacket(stream, due)
         }
@@ -159,10 +168,28 @@ public struct FeedReplay: ~Copyable, TickSource {
         return Record(at: record.bytes)?.indexTimestamp ?? record.venueTimestamp
     }
 
+    /// When a record is due: its own time, or the last one known, since an undefined one would never come.
+    private mutating func time(of record: borrowing Record) -> UInt64 {
+        let time = timestamp(of: record)
+        if time != 0, time != Timestamp.undefined { lastTime = time }
+        return lastTime
+    }
+
+    /// Takes a symbol mapping record of a live capture: from here on an instrument id has this symbol.
+    private mutating func learnSymbol(_ record: borrowing Record) {
+        do throws(DBNError) { try symbols.apply(copy record) } catch {
+            failure = error
+            return
+        }
+        instrumentStream[record.instrumentID] = nil
+        lastInstrument = nil
+    }
+
     /// The stream of a record's instrument; nil if nothing names the instrument.
     private mutating func stream(of record: borrowing Record) -> Int? {
         let instrument = record.instrumentID
-        let timestamp = timestamp(of: record)
+        // An undefined time is the day of the record before.
+        let timestamp = time(of: record)
         if timestamp / Timestamp.nanosecondsPerDay != lastDay {
             // An instrument id stands for one instrument within one day only.
             lastDay = timestamp / Timestamp.nanosecondsPerDay
@@ -234,7 +261,7 @@ public struct FeedReplay: ~Copyable, TickSource {
         streams[stream].topic.withUnsafeBytes { unsafe builder.begin(topic: $0) }
         while let bytes = unsafe current, let record = Record(at: unsafe bytes.bytes),
             builder.count < options.recordsPerPacketMax, record.type != .definition, isSent(record),
-            timestamp(of: record) <= due, self.stream(of: record) == stream, unsafe builder.append(bytes)
+            time(of: record) <= due, self.stream(of: record) == stream, unsafe builder.append(bytes)
         {
             count(record)
             unsafe current = nil
@@ -249,7 +276,7 @@ public struct FeedReplay: ~Copyable, TickSource {
     private mutating func count(_ record: borrowing Record) {
         guard rule.completesTick(record) else { return }
         ticks += 1
-        lastTimestamp = timestamp(of: record)
+        lastTimestamp = time(of: record)
     }
 
     private mutating func close(_ sequence: UInt64) -> UnsafeRawBufferPointer {
@@ -278,7 +305,7 @@ public struct FeedReplay: ~Copyable, TickSource {
 
     /// The heartbeats of all streams: definitions again, and where each ticks stream stands. Cold: about once a second.
     public mutating func withHeartbeats(_ body: (UnsafeRawBufferPointer) -> Void) {
-        for stream in streams.indices where streams[stream].isAnnounced && !isExhausted {
+        for stream in streams.indices where streams[stream].isAnnounced && stream >= endedStreams {
             if let definition = unsafe definitionPacket(stream) { unsafe body(definition) }
             builder.begin(topic: streams[stream].topic)
             let heartbeat = unsafe builder.finishHeartbeat(
