@@ -14,7 +14,7 @@ public enum IdleStrategy: String, CaseIterable, Sendable {
 }
 
 /// The state of a waiting thread. One per thread.
-struct Idler {
+public struct Idler {
     private let strategy: IdleStrategy
     private var idleCycles = 0
 
@@ -24,10 +24,10 @@ struct Idler {
     private static let sleepNanosecondsMin = 1_000
     private static let sleepNanosecondsMax = 1_000_000
 
-    init(_ strategy: IdleStrategy) { self.strategy = strategy }
+    public init(_ strategy: IdleStrategy) { self.strategy = strategy }
 
     /// Called after each cycle with the work it did.
-    mutating func idle(work: Int) {
+    public mutating func idle(work: Int) {
         guard work == 0 else {
             idleCycles = 0
             return

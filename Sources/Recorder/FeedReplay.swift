@@ -19,6 +19,8 @@ public struct FeedReplay: ~Copyable, TickSource {
         public var clock = Clock.none
         /// Tick and lot sizes of instruments whose files do not carry them.
         public var instruments: [Instrument] = []
+        /// Ends after so many ticks, as at the end of a file; nil plays everything.
+        public var ticksMax: Int?
 
         public init() {}
     }
@@ -120,6 +122,7 @@ public struct FeedReplay: ~Copyable, TickSource {
 
     /// Moves to the next record, over the ends of files. False at the end of the last file, or at a failure.
     private mutating func advance() -> Bool {
+        if let ticksMax = options.ticksMax, ticks >= ticksMax { return false }
         while failure == nil {
             do throws(DBNError) {
                 if file == nil {

@@ -24,7 +24,7 @@ struct Martlet: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
-            ConvertCommand.self, InspectCommand.self, SimulateCommand.self,
+            ConvertCommand.self, InspectCommand.self, SimulateCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

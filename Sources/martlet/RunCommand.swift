@@ -111,14 +111,15 @@ struct RunCommand: AsyncParsableCommand {
 
     private func subscriber(_ settings: Settings) throws -> Socket {
         let context = try Context()
-        var socket = try Socket(context, .sub, options: SocketOptions())
+        var socket = try Socket(context, .sub, options: Subscriptions.options)
         let prefix = try settings.value(topic, "topic", default: "md/")
         guard prefix.hasPrefix("md/") else {
             throw CommandError(.usage, "--topic '\(prefix)' is wrong; expected a prefix that begins with md/")
         }
-        try socket.subscribe(prefix)
-        // The definitions of the same instruments: their topics differ in the first component only.
+        // The definitions of the same instruments: their topics differ in the first component only. They come first: a
+        // publisher that waits for the ticks' prefix starts when it sees that, and must know of both by then.
         try socket.subscribe("def/" + prefix.dropFirst(3))
+        try socket.subscribe(prefix)
         let endpoints = try settings.values(input, "input")
         for text in endpoints.isEmpty ? ["tcp://127.0.0.1:5556"] : endpoints {
             try Endpoint(text, bindsByDefault: false).attach(&socket)

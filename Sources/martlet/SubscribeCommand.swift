@@ -47,7 +47,7 @@ struct SubscribeCommand: AsyncParsableCommand {
         var output = SignalOutput(format)
         do {
             let context = try Context()
-            var socket = try Socket(context, .sub, options: SocketOptions())
+            var socket = try Socket(context, .sub, options: Subscriptions.options)
             try socket.subscribe(prefix)
             try Endpoint(endpoint, bindsByDefault: false).attach(&socket)
             var message = Message()
