@@ -51,13 +51,14 @@ build: setup ## Build everything for release
 
 .PHONY: run
 run: build ## Play a feed through the processor and show its signals
-	@$(BIN) subscribe tcp://127.0.0.1:$(OUTPUT_PORT) --once & subscriber=$$!; \
-	$(BIN) run --once --model $(MODEL) --subscribers 1 --digest --input tcp://127.0.0.1:$(INPUT_PORT) \
-		--output tcp://127.0.0.1:$(OUTPUT_PORT) > .build/run-summary.txt & processor=$$!; \
-	trap 'kill $$subscriber $$processor 2>/dev/null' INT TERM; \
-	$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --subscribers 1 --speed $(SPEED) > .build/run-replay.txt; \
-	status=$$?; wait $$processor || status=$$?; wait $$subscriber || status=$$?; \
-	cat .build/run-replay.txt .build/run-summary.txt; exit $$status
+	@trap 'kill $$(jobs -p) 2>/dev/null' EXIT; \
+	$(BIN) subscribe tcp://127.0.0.1:$(OUTPUT_PORT) --once & \
+	$(BIN) run --once --model $(MODEL) --subscribers 1 --digest --evaluate-from training-end \
+		--input tcp://127.0.0.1:$(INPUT_PORT) --output tcp://127.0.0.1:$(OUTPUT_PORT) > .build/run-summary.txt & \
+	$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --subscribers 1 --speed $(SPEED) \
+		> .build/run-replay.txt & \
+	for process in subscriber processor publisher; do wait -n || exit $$?; done; \
+	cat .build/run-replay.txt .build/run-summary.txt
 
 .PHONY: test
 test: setup-test ## Build and run every test

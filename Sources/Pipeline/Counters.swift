@@ -1,4 +1,4 @@
-public import Synchronization
+internal import Synchronization
 
 /// What the agents count. Each counter is written by one agent and may be read by any thread.
 public enum Counter: Int, CaseIterable, Sendable {
@@ -64,7 +64,9 @@ public final class CounterBlock: @unchecked Sendable {
     /// Adds to a counter. Only the owning agent's thread may call this.
     func add(_ counter: Counter, _ amount: Int) {
         let value = unsafe values[counter.rawValue].load(ordering: .relaxed)
-        unsafe values[counter.rawValue].store(value &+ UInt64(truncatingIfNeeded: amount), ordering: .relaxed)
+        // A hostile sequence number can name more losses than 64 bits hold: the counter then stays at its limit.
+        let (sum, overflow) = value.addingReportingOverflow(UInt64(clamping: amount))
+        unsafe values[counter.rawValue].store(overflow ? .max : sum, ordering: .relaxed)
     }
 
     /// Raises a counter that holds a maximum. Only the owning agent's thread may call this.

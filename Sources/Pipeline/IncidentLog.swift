@@ -1,4 +1,4 @@
-public import Synchronization
+internal import Synchronization
 
 /// What went wrong, each different thing once, with how often and when; written by agents, printed by a cold thread.
 ///

@@ -73,7 +73,7 @@ extension Ingest where Source: ~Copyable {
     private mutating func define(_ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer) -> Delivery? {
         guard header.kind == PacketHeader.Kind.records else { return nil }
         var tickSize: Int64 = 0
-        var rule = TickRule.lastFlag
+        var rule = streams[index].rule
         var records = PacketRecords(unsafe payload.bytes)
         while let record = records.next() {
             if record.type == .definition, record.bytes.byteCount >= DefinitionField.end {
@@ -250,12 +250,12 @@ extension Ingest where Source: ~Copyable {
     private mutating func trackSession(_ index: Int, _ header: PacketHeader, isNew: Bool) {
         if header.kind == PacketHeader.Kind.heartbeat, streams[index].hasMetSession, !isNew { return }
         streams[index].hasMetSession = true
+        hasSeenSession = true
         let isOpen = header.kind != PacketHeader.Kind.endOfSession
         if !isOpen { counters.add(.sessionsEnded, 1) }
         guard isOpen != streams[index].isSessionOpen else { return }
         streams[index].isSessionOpen = isOpen
         openSessions += isOpen ? 1 : -1
-        hasSeenSession = true
     }
 }
 

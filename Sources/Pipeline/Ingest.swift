@@ -1,5 +1,5 @@
 internal import MarketData
-public import RingBuffer
+internal import RingBuffer
 internal import Wire
 
 /// Receives packets, checks them, accounts for what is missing, and copies each once into the ring of the worker that owns

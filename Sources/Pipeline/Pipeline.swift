@@ -113,6 +113,9 @@ public struct PipelineCounters: Sendable {
     public subscript(_ counter: Counter) -> UInt64 {
         let blocks = [ingest, publisher] + workers
         if counter == .longestStepNanoseconds { return blocks.map { $0[counter] }.max() ?? 0 }
-        return blocks.reduce(0) { $0 + $1[counter] }
+        return blocks.reduce(0) { sum, block in
+            let (total, overflow) = sum.addingReportingOverflow(block[counter])
+            return overflow ? .max : total
+        }
     }
 }

@@ -1,4 +1,4 @@
-public import Synchronization
+internal import Synchronization
 
 /// The one thing that is told to a running pipeline from outside: stop.
 public final class PipelineControl: Sendable {

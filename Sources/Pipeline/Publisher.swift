@@ -1,5 +1,5 @@
 internal import MarketData
-public import RingBuffer
+internal import RingBuffer
 internal import Wire
 
 /// Takes what the workers have written, packs it by topic, and hands it to the sink. Batches what is there and never

@@ -1,5 +1,5 @@
 internal import MarketData
-public import RingBuffer
+internal import RingBuffer
 
 /// A ring to write to, and beside it, under the policy `conflate`, a latest-value slot for each instrument.
 ///

@@ -1,8 +1,8 @@
 internal import CPlatform
-public import Features
-public import Inference
+internal import Features
+internal import Inference
 internal import MarketData
-public import RingBuffer
+internal import RingBuffer
 internal import Wire
 
 /// Owns a share of the instruments: walks their records where they lie in the tick ring, keeps book and features,

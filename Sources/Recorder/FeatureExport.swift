@@ -1,8 +1,8 @@
 public import DBN
-public import Features
+internal import Features
 public import Feeds
-public import MarketData
-public import Pipeline
+internal import MarketData
+internal import Pipeline
 internal import Wire
 
 /// Writes the feature vectors of recorded feeds as NumPy arrays, with exactly the code that serves them live.
@@ -33,7 +33,7 @@ public struct FeatureExport: ~Copyable {
 
     private var streams: HandleArray<InstrumentFeatures>
     private var indices: [[UInt8]: Int] = [:]
-    private var rules: [[UInt8]: TickRule] = [:]
+    private var tickSizes: [Int64] = []
     private var vector: [Float]
     private var arrays: FeatureArrays
 
@@ -65,7 +65,7 @@ public struct FeatureExport: ~Copyable {
         guard let topic = Topic.parse(bytes) else { return }
         var records = PacketRecords(unsafe view.payload(in: message).bytes)
         if topic.kind == Topic.Kind.definitions {
-            define(topic, &records)
+            try define(topic, &records)
             return
         }
         guard let index = indices[bytes] else {
@@ -79,7 +79,7 @@ public struct FeatureExport: ~Copyable {
         }
     }
 
-    private mutating func define(_ topic: Topic, _ records: inout PacketRecords) {
+    private mutating func define(_ topic: Topic, _ records: inout PacketRecords) throws(Failure) {
         var tickSize: Int64 = 0
         var schema = StreamSchema.mixed
         while let record = records.next() {
@@ -88,10 +88,20 @@ public struct FeatureExport: ~Copyable {
         }
         if case .one(let only) = schema, !only.statesPriceLevels { return }
         let ticksTopic = Topic.ticks(dataset: topic.dataset, symbol: topic.symbol)
-        guard tickSize > 0, tickSize <= FeatureExtractor.tickSizeMax, indices[ticksTopic] == nil,
-            streams.count < streams.capacity
-        else { return }
+        guard tickSize > 0, tickSize <= FeatureExtractor.tickSizeMax else { return }
+        if let index = indices[ticksTopic] {
+            // As a worker does: another tick size or rule makes the instrument's state anew.
+            if tickSizes[index] != tickSize || streams[index].rule != schema.tickRule {
+                tickSizes[index] = tickSize
+                streams[index] = InstrumentFeatures(tickSize: tickSize, rule: schema.tickRule)
+            }
+            return
+        }
+        guard streams.count < streams.capacity else {
+            throw .undefined("more than \(streams.capacity) instruments: export them file by file")
+        }
         indices[ticksTopic] = streams.count
+        tickSizes.append(tickSize)
         instruments.append("\(topic.dataset)/\(topic.symbol)")
         streams.append(InstrumentFeatures(tickSize: tickSize, rule: schema.tickRule))
     }

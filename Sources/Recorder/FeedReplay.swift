@@ -54,6 +54,8 @@ public struct FeedReplay: ~Copyable, TickSource {
     /// The last time known of a record.
     private var lastTime: UInt64 = 0
     private var lastStream = -1
+    /// Stands for an instrument id whose name makes no topic.
+    private static let noStream = -1
     private var lastDay: UInt64 = 0
     private var builder: PacketBuilder
     private let memory: MessageMemory
@@ -120,6 +122,16 @@ public struct FeedReplay: ~Copyable, TickSource {
         }
     }
 
+    /// All records are out; what is left are ends of sessions.
+    public var isEnding: Bool { endedStreams > 0 || isExhausted }
+
+    /// Reads no more: what follows are the ends of the sessions.
+    public mutating func stop() {
+        paths.removeAll()
+        file = nil
+        unsafe current = nil
+    }
+
     /// Moves to the next record, over the ends of files. False at the end of the last file, or at a failure.
     private mutating func advance() -> Bool {
         if let ticksMax = options.ticksMax, ticks >= ticksMax { return false }
@@ -145,7 +157,8 @@ public struct FeedReplay: ~Copyable, TickSource {
         let reader = try DBNFileReader(path: path)
         version = reader.version ?? 3
         schema = reader.metadata?.schema
-        dataset = reader.metadata?.dataset ?? "UNKNOWN"
+        let name = reader.metadata?.dataset ?? ""
+        dataset = name.isEmpty ? "UNKNOWN" : name
         rule = TickRule(schema: schema)
         symbols = SymbolMap()
         if let metadata = reader.metadata { try symbols.apply(metadata) }
@@ -202,25 +215,28 @@ public struct FeedReplay: ~Copyable, TickSource {
         if instrument == lastInstrument { return lastStream }
         var found = instrumentStream[instrument]
         if found == nil, let symbol = symbols.symbol(instrumentID: instrument, timestamp: timestamp) {
-            found = stream(symbol: symbol, record)
+            found = stream(symbol: symbol, record) ?? FeedReplay.noStream
             instrumentStream[instrument] = found
         }
-        guard let found else { return nil }
+        guard let found, found != FeedReplay.noStream else { return nil }
         lastInstrument = instrument
         lastStream = found
         return found
     }
 
-    private mutating func stream(symbol: String, _ record: borrowing Record) -> Int {
+    /// The stream of a symbol, made at first sight; nil for a name of which no topic can be made.
+    private mutating func stream(symbol: String, _ record: borrowing Record) -> Int? {
         let key = StreamKey(dataset: dataset, symbol: symbol)
         if let known = streamIndex[key] { return known }
         let preset = options.instruments.first {
             $0.symbol == symbol && ($0.dataset.isEmpty || $0.dataset == dataset)
         }
-        streams.append(
-            ReplayStream(
-                key, schema: schema, publisherID: record.publisherID, instrumentID: record.instrumentID,
-                venueTimestamp: record.venueTimestamp, preset: preset))
+        do throws(WireError) {
+            streams.append(
+                try ReplayStream(
+                    key, schema: schema, publisherID: record.publisherID, instrumentID: record.instrumentID,
+                    venueTimestamp: record.venueTimestamp, preset: preset))
+        } catch { return nil }
         streamIndex[key] = streams.count - 1
         return streams.count - 1
     }
@@ -236,12 +252,15 @@ public struct FeedReplay: ~Copyable, TickSource {
             return nil
         }
         lastInstrument = nil
-        let stream = stream(symbol: view.rawSymbol, record)
+        guard let stream = stream(symbol: view.rawSymbol, record) else {
+            recordsSkipped += 1
+            return nil
+        }
         instrumentStream[record.instrumentID] = stream
         // The instrument's lot is the record's in our own datasets, one share or contract in Databento's.
         let lot = view.unitOfMeasureQuantity > 0 && view.unitOfMeasureQuantity != Price.undefined
             ? view.unitOfMeasureQuantity : Price.unitsPerWhole
-        if let instrument = view.instrument(dataset: dataset, lotSize: lot), streams[stream].preset == nil {
+        if let instrument = view.instrument(dataset: dataset, lotSize: lot) {
             streams[stream].instrument = instrument
         }
         return stream

@@ -11,8 +11,6 @@ struct StreamKey: Hashable {
 struct ReplayStream {
     let topic: [UInt8]
     let definitionsTopic: [UInt8]
-    /// From the configuration, which wins over the file.
-    let preset: Instrument?
     /// Tick and lot size; nil while nothing states them, and the processor must be told.
     var instrument: Instrument?
     var isAnnounced = false
@@ -23,13 +21,14 @@ struct ReplayStream {
     private let instrumentID: UInt32
     private let venueTimestamp: UInt64
 
+    /// - Parameter preset: from the configuration, for a file that does not define the instrument.
+    /// - Throws: for a dataset or symbol of which no topic can be made.
     init(
         _ key: StreamKey, schema: Schema?, publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64,
         preset: Instrument?
-    ) {
-        topic = Topic.ticks(dataset: key.dataset, symbol: key.symbol)
-        definitionsTopic = Topic.definitions(dataset: key.dataset, symbol: key.symbol)
-        self.preset = preset
+    ) throws(WireError) {
+        topic = try Topic(.ticks, dataset: key.dataset, symbol: key.symbol).bytes
+        definitionsTopic = try Topic(.definitions, dataset: key.dataset, symbol: key.symbol).bytes
         instrument = preset.map {
             Instrument(dataset: key.dataset, symbol: key.symbol, tickSize: $0.tickSize, lotSize: $0.lotSize)
         }
@@ -44,11 +43,14 @@ struct ReplayStream {
         let announced = StreamSchema(schema).record(
             publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp)
         guard let instrument else { return [announced] }
-        return [
-            DefinitionRecord.bytes(
-                instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp),
-            announced,
-        ]
+        do throws(DBNError) {
+            let definition = try DefinitionRecord.bytes(
+                instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp)
+            return [definition, announced]
+        } catch {
+            // The symbol does not fit DBN's field: the processor refuses the instrument by its topic's name.
+            return [announced]
+        }
     }
 }
 
@@ -56,18 +58,12 @@ struct ReplayStream {
 private enum DefinitionRecord {
     static func bytes(
         _ instrument: Instrument, publisherID: UInt16, instrumentID: UInt32, venueTimestamp: UInt64
-    ) -> [UInt8] {
-        do throws(DBNError) {
-            var encoder = try DBNEncoder(
-                metadata: DBNMetadata(dataset: "", schema: nil, start: 0), compression: .none)
-            _ = encoder.takeOutput()
-            try encoder.encodeDefinition(
-                instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp,
-                captureTimestamp: venueTimestamp)
-            return encoder.takeOutput()
-        } catch {
-            // A symbol longer than DBN's field came from a DBN field, and nothing else can be refused.
-            preconditionFailure("A definition of a symbol that was read can be written: \(error)")
-        }
+    ) throws(DBNError) -> [UInt8] {
+        var encoder = try DBNEncoder(metadata: DBNMetadata(dataset: "", schema: nil, start: 0), compression: .none)
+        _ = encoder.takeOutput()
+        try encoder.encodeDefinition(
+            instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp,
+            captureTimestamp: venueTimestamp)
+        return encoder.takeOutput()
     }
 }

@@ -98,9 +98,9 @@ public struct Score {
         pipeline.runInline()
         let seconds = Double(martlet_monotonic_ns() - start) / 1e9
         if let failure = pipeline.ingest.source.failure { throw .feed("\(failure)") }
-        result.ticks = Int(pipeline.counters[.ticks])
-        result.signals = Int(pipeline.counters[.signalsPublished])
-        result.lost = Int(pipeline.counters[.recordsLost])
+        result.ticks = Int(clamping: pipeline.counters[.ticks])
+        result.signals = Int(clamping: pipeline.counters[.signalsPublished])
+        result.lost = Int(clamping: pipeline.counters[.recordsLost])
         result.recordsSkipped = pipeline.ingest.source.recordsSkipped
         result.fileTicksPerSecond = Double(result.ticks) / seconds
         result.incidents = pipeline.incidents.snapshot.incidents.map(\.text)
@@ -120,7 +120,7 @@ public struct Score {
             let start = martlet_monotonic_ns()
             pipeline.runInline()
             let seconds = Double(martlet_monotonic_ns() - start) / 1e9
-            guard Int(pipeline.counters[.ticks]) == result.ticks else {
+            guard Int(clamping: pipeline.counters[.ticks]) == result.ticks else {
                 throw .disagreement("the passes from file and memory saw different ticks: the file changed meanwhile")
             }
             result.ticksPerSecondAll.append(Double(result.ticks) / seconds)
@@ -143,7 +143,7 @@ public struct Score {
         let replay = FeedReplay(paths: options.paths, options: replayOptions)
         var pipeline = Pipeline(source: replay, sink: sink, model: model, options: pipelineOptions)
         pipeline.runInline()
-        guard Int(pipeline.counters[.ticks]) == result.ticks else {
+        guard Int(clamping: pipeline.counters[.ticks]) == result.ticks else {
             throw .disagreement("two passes over the files saw different ticks: a file changed meanwhile")
         }
         result.latency = pipeline.publisher.latency
@@ -177,9 +177,14 @@ public struct Score {
 }
 
 extension Evaluation.Horizon {
-    /// A horizon in ticks with the smoothed-mid label; nil for any other, which is not evaluated yet.
+    /// Longest horizon that is evaluated: its window of mids is kept for each instrument.
+    public static let ticksMax: UInt32 = 100_000
+
+    /// A horizon in ticks with the smoothed-mid label, up to `ticksMax`; nil for any other, which is not evaluated.
     public init?(_ horizon: ModelMetadata.Horizon) {
-        guard horizon.unit == .ticks, horizon.labelName == "smoothed-mid" else { return nil }
+        guard horizon.unit == .ticks, horizon.labelName == Labels.smoothedMidName,
+            (1...Evaluation.Horizon.ticksMax).contains(horizon.length)
+        else { return nil }
         self.init(ticks: Int(horizon.length), threshold: horizon.alpha)
     }
 }

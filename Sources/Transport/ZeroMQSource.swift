@@ -7,6 +7,8 @@ public struct ZeroMQSource: ~Copyable, TickSource {
     private var message = Message()
     /// Why the socket can no longer be read; nil while it can.
     public private(set) var failure: ZeroMQError?
+    /// Multi-part messages skipped before a step can end: a flood of them must not hold up a stop.
+    private static let skippedPerCall = 64
     /// Frames of multi-part messages, which no version of the wire contract has, are skipped and counted.
     public private(set) var skippedFrames = 0
 
@@ -17,11 +19,12 @@ public struct ZeroMQSource: ~Copyable, TickSource {
 
     public mutating func next() -> UnsafeRawBufferPointer? {
         do {
-            while true {
+            for _ in 0..<ZeroMQSource.skippedPerCall {
                 guard case .received = try socket.receive(into: &message) else { return nil }
                 guard message.more else { return message.withUnsafeBytes { unsafe $0 } }
                 try skipRest()
             }
+            return nil
         } catch {
             failure = error
             return nil

@@ -85,7 +85,7 @@ struct BenchMiddle {
         }
         meter = pipeline.ingest.source.meter
         var result = BenchMiddle.result(pipeline.publisher.latency, threadSeconds)
-        result.lost = Int(pipeline.counters[.recordsLost])
+        result.lost = Int(clamping: pipeline.counters[.recordsLost])
         return result
     }
 

@@ -47,3 +47,14 @@ enum Subscriptions {
         return options
     }
 }
+
+/// The options of the sockets that publish.
+enum Publications {
+    /// - Parameter lossless: what is queued when the command ends is still waited for, up to a minute; a live publisher
+    ///   gives it a second.
+    static func options(lossless: Bool) -> SocketOptions {
+        var options = SocketOptions()
+        if lossless { options.lingerMilliseconds = SocketOptions.lingerMillisecondsMax }
+        return options
+    }
+}

@@ -28,7 +28,6 @@ struct Martlet: AsyncParsableCommand {
         ])
 
     static func main() async {
-        signal(SIGPIPE, SIG_IGN)
         if let missing = martlet_cpu_supports_build_level() {
             CommandError(
                 .configuration,

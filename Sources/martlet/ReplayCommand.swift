@@ -12,8 +12,8 @@ struct ReplayCommand: AsyncParsableCommand {
         commandName: "replay",
         abstract: "Publishes recorded feeds, byte for byte as a live publisher would.",
         discussion: """
-            Nothing is lost: the publisher waits for its subscribers before it starts and for the slowest of them all the \
-            time. With --live it drops what a slow subscriber cannot take, as an exchange does.
+            The publisher waits for its subscribers before it starts and for the slowest of them all the time; if one \
+            leaves, it says so. With --live it drops what a slow subscriber cannot take, as an exchange does.
 
               martlet replay day.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 1
             """)
@@ -39,6 +39,9 @@ struct ReplayCommand: AsyncParsableCommand {
     @Option(help: "Tick and lot size of an instrument whose file does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
     var instrument: [String] = []
 
+    @Option(help: "Tells this publisher from others of the same topics, 0 to 4294967295. Default: 1.")
+    var publisherID: UInt32?
+
     @Option(help: "Seconds between heartbeats, which repeat the definitions for late subscribers; 0 for none. Default: 1.")
     var heartbeat: Double?
 
@@ -48,7 +51,10 @@ struct ReplayCommand: AsyncParsableCommand {
     @OptionGroup var configuration: ConfigurationOption
 
     private struct Summary: Encodable {
-        let ticks, packets, records, skipped, lost: Int
+        let ticks, packets, records, skipped: Int
+        /// Records that did not go out, or a subscriber that left; null where a live publisher cannot know.
+        let lost: Int?
+        let subscribersLeft: Bool
         let seconds, ticksPerSecond: Double
     }
 
@@ -63,6 +69,7 @@ struct ReplayCommand: AsyncParsableCommand {
         var options = FeedReplay.Options()
         options.session = martlet_realtime_ns()
         options.clock = .system
+        options.publisherID = try settings.value(publisherID, "publisher-id", default: 1)
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
         options.recordsPerPacketMax = try inRange(
             settings.value(recordsPerPacket, "records-per-packet", default: 50), "records-per-packet", 1...4_096)
@@ -76,7 +83,7 @@ struct ReplayCommand: AsyncParsableCommand {
             let context = try Context()
             let policy: PublisherPolicy =
                 isLive ? .live : .lossless(subscribers: expected, readinessTopic: Readiness.replayTopic)
-            var socket = try PublisherSocket(context, policy)
+            var socket = try PublisherSocket(context, policy, options: Publications.options(lossless: !isLive))
             try endpoint.attach(&socket)
             var player = ReplayPlayer(
                 replay: FeedReplay(paths: files, options: options), socket: socket, pace: pace,
@@ -93,19 +100,28 @@ struct ReplayCommand: AsyncParsableCommand {
         if let failure = player.replay.failure { throw CommandError(.data, "\(failure)") }
         let summary = Summary(
             ticks: player.replay.ticks, packets: player.replay.packets, records: player.replay.recordsSent,
-            skipped: player.replay.recordsSkipped, lost: 0, seconds: player.seconds,
+            skipped: player.replay.recordsSkipped, lost: live ? nil : player.packetsUnsent,
+            subscribersLeft: player.subscribersLeft, seconds: player.seconds,
             ticksPerSecond: Double(player.replay.ticks) / max(player.seconds, 1e-9))
         guard json else {
             let state = player.wasInterrupted ? "interrupted after" : "replayed"
             print(
                 "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
-                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, 0 lost")
+                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, "
+                    + (summary.lost.map { "\($0) lost" } ?? "losses not known to a live publisher"))
+            try checkSubscribers(player)
             return
         }
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]
         print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+        try checkSubscribers(player)
+    }
+
+    private func checkSubscribers(_ player: borrowing ReplayPlayer) throws {
+        guard player.subscribersLeft else { return }
+        throw CommandError(.unavailable, "a subscriber left before the end: what was sent after that it has not got")
     }
 }
 
@@ -141,10 +157,16 @@ struct ReplayPlayer: ~Copyable {
     private let heartbeatNanoseconds: UInt64
     private(set) var seconds = 0.0
     private(set) var wasInterrupted = false
+    /// Packets that an interruption kept from going out.
+    private(set) var packetsUnsent = 0
+    /// Fewer subscribers than were waited for, at some time before the end.
+    private(set) var subscribersLeft = false
 
     /// Between looks at the sockets while waiting: short beside a person's patience, long beside a step.
     private static let pauseMicroseconds: UInt32 = 200
     private static let packetsPerPoll = 256
+    private static let patienceNanoseconds: UInt64 = 5_000_000_000
+    private var interruptedAt: UInt64 = 0
 
     init(
         replay: consuming FeedReplay, socket: consuming PublisherSocket, pace: Pace, heartbeatNanoseconds: UInt64
@@ -168,28 +190,35 @@ struct ReplayPlayer: ~Copyable {
         defer { seconds = Double(martlet_monotonic_ns() - start) / 1e9 }
         var nextHeartbeat = start + heartbeatNanoseconds
         var sinceLook = 0
-        while !replay.isExhausted, replay.failure == nil {
-            if Interruption.control.isStopRequested {
+        while !replay.isExhausted {
+            if Interruption.control.isStopRequested, !wasInterrupted {
+                // The ends of the sessions still go out, so that nobody waits for more.
                 wasInterrupted = true
-                return
+                replay.stop()
             }
             let now = martlet_monotonic_ns()
+            if heartbeatNanoseconds > 0, now >= nextHeartbeat {
+                nextHeartbeat = now + heartbeatNanoseconds
+                try sendHeartbeats()
+            }
             guard let packet = replay.next(until: due(now - start)) else {
+                guard !replay.isExhausted else { return }
                 usleep(ReplayPlayer.pauseMicroseconds)
-                _ = try socket.pollSubscriptions()
+                try look()
                 continue
             }
             try sendWhole(packet)
             sinceLook += 1
             if sinceLook == ReplayPlayer.packetsPerPoll {
                 sinceLook = 0
-                _ = try socket.pollSubscriptions()
-            }
-            if heartbeatNanoseconds > 0, now >= nextHeartbeat {
-                nextHeartbeat = now + heartbeatNanoseconds
-                try sendHeartbeats()
+                try look()
             }
         }
+    }
+
+    private mutating func look() throws {
+        _ = try socket.pollSubscriptions()
+        if !socket.isReady, !replay.isEnding { subscribersLeft = true }
     }
 
     /// The recorded time up to which records are due after `elapsed` nanoseconds of play.
@@ -198,16 +227,29 @@ struct ReplayPlayer: ~Copyable {
         case .asFastAsPossible: return .max
         case .times(let factor):
             // 0 before the first record is at hand, which makes nothing due yet.
-            return replay.firstTimestamp &+ UInt64(Double(elapsed) * factor)
+            let scaled = Double(elapsed) * factor
+            guard scaled < Double(Int64.max) else { return .max }
+            let (due, overflow) = replay.firstTimestamp.addingReportingOverflow(UInt64(scaled))
+            return overflow ? .max : due
         }
     }
 
     private mutating func sendWhole(_ packet: UnsafeRawBufferPointer) throws {
         while try socket.send(packet) == .wouldBlock {
-            guard !Interruption.control.isStopRequested else { return }
+            if Interruption.control.isStopRequested, hasWaitedTooLong() {
+                packetsUnsent += 1
+                return
+            }
             _ = try socket.pollSubscriptions()
             sched_yield()
         }
+    }
+
+    /// After an interruption a slow subscriber is waited for this long, once.
+    private mutating func hasWaitedTooLong() -> Bool {
+        let now = martlet_monotonic_ns()
+        if interruptedAt == 0 { interruptedAt = now }
+        return now - interruptedAt > ReplayPlayer.patienceNanoseconds
     }
 
     private mutating func sendHeartbeats() throws {

@@ -58,6 +58,8 @@ struct Report: Encodable {
     var evaluated = ""
     var horizons: [Horizon] = []
     var signalsSha256: String?
+    /// Counters that are not zero and that a good run leaves at zero.
+    var counters: [String: UInt64] = [:]
     var incidents: [String] = []
 
     init(latency: LatencyHistogram, stages: StageTimes?, horizons results: [HorizonResult]) {
@@ -71,6 +73,52 @@ struct Report: Encodable {
         macroF1 = horizons.first?.macroF1
         weightedF1 = horizons.first?.weightedF1
         persistenceMacroF1 = horizons.first?.persistenceMacroF1
+    }
+
+    /// What a good run leaves at zero, where it is not.
+    static func unusual(_ counters: PipelineCounters) -> [String: UInt64] {
+        let watched: [(Counter, String)] = [
+            (.recordsBeforeJoin, "records_before_join"), (.recordsDuplicate, "records_duplicate"),
+            (.recordsDroppedOnInput, "records_dropped_on_input"),
+            (.recordsConflatedOnInput, "records_conflated_on_input"),
+            (.signalsDroppedOnOutput, "signals_dropped_on_output"),
+            (.signalsConflatedOnOutput, "signals_conflated_on_output"),
+            (.messagesMalformed, "messages_malformed"), (.messagesRefused, "messages_refused"),
+            (.recordsUnsupported, "records_unsupported"), (.sessionChanges, "input_restarts"),
+        ]
+        var unusual: [String: UInt64] = [:]
+        for (counter, name) in watched where counters[counter] > 0 { unusual[name] = counters[counter] }
+        return unusual
+    }
+
+    enum CodingKeys: CodingKey {
+        case model, ticks, signals, lost, dropped, gaps, ticksPerSecond, ticksPerSecondPasses, fileTicksPerSecond
+        case latencyNs, stagesNs, macroF1, weightedF1, persistenceMacroF1, evaluated, horizons, signalsSha256, counters
+        case incidents
+    }
+
+    /// Every key is there: what is not known is null, so that a reader need not guess.
+    func encode(to encoder: any Encoder) throws {
+        var object = encoder.container(keyedBy: CodingKeys.self)
+        try object.encode(model, forKey: .model)
+        try object.encode(ticks, forKey: .ticks)
+        try object.encode(signals, forKey: .signals)
+        try object.encode(lost, forKey: .lost)
+        try object.encode(dropped, forKey: .dropped)
+        try object.encode(gaps, forKey: .gaps)
+        try object.encode(ticksPerSecond, forKey: .ticksPerSecond)
+        try object.encode(ticksPerSecondPasses, forKey: .ticksPerSecondPasses)
+        try object.encode(fileTicksPerSecond, forKey: .fileTicksPerSecond)
+        try object.encode(latencyNs, forKey: .latencyNs)
+        try object.encode(stagesNs, forKey: .stagesNs)
+        try object.encode(macroF1, forKey: .macroF1)
+        try object.encode(weightedF1, forKey: .weightedF1)
+        try object.encode(persistenceMacroF1, forKey: .persistenceMacroF1)
+        try object.encode(evaluated, forKey: .evaluated)
+        try object.encode(horizons, forKey: .horizons)
+        try object.encode(signalsSha256, forKey: .signalsSha256)
+        try object.encode(counters, forKey: .counters)
+        try object.encode(incidents, forKey: .incidents)
     }
 
     /// One object on one line.
@@ -99,6 +147,7 @@ struct Report: Encodable {
         }
         if !horizons.isEmpty { lines += horizonLines() }
         if let digest = signalsSha256 { lines.append("signals sha256   \(digest)") }
+        for (name, count) in counters.sorted(by: { $0.key < $1.key }) { lines.append("\(name)  \(count)") }
         for incident in incidents { lines.append("note             \(incident)") }
         return lines.joined(separator: "\n")
     }

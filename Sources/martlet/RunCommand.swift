@@ -33,10 +33,10 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Wait for so many subscribers to sig/NAME/, and then for the slowest of them. Default: 0, publish live.")
     var subscribers: Int?
 
-    @Option(help: "When a tick ring is full: block, or drop and publish the gap. Default: block.")
+    @Option(help: "When a tick ring is full: block, drop and publish the gap, or conflate (level data alone). Default: block.")
     var inputPolicy: OverloadPolicy?
 
-    @Option(help: "When a signal ring is full: block, or drop and publish the gap. Default: block.")
+    @Option(help: "When a signal ring is full: block, or drop or conflate and publish the gap. Default: block.")
     var signalPolicy: OverloadPolicy?
 
     @Option(help: "How an idle thread waits: spin, yield or backoff. Default: backoff on up to two cores, else yield.")
@@ -53,6 +53,12 @@ struct RunCommand: AsyncParsableCommand {
 
     @Flag(help: "Print the digest of the signals at the end.")
     var digest = false
+
+    @Option(help: "Ticks that count in the metrics: from a time on, or from 'training-end'. Default: all.")
+    var evaluateFrom: String?
+
+    @Option(help: "Tells this publisher from others of the same topics, 0 to 4294967295. Default: 1.")
+    var publisherID: UInt32?
 
     @Option(help: "Seconds between heartbeats; 0 for none. Default: 1.")
     var heartbeat: Double?
@@ -72,12 +78,13 @@ struct RunCommand: AsyncParsableCommand {
         do {
             let source = ZeroMQSource(try subscriber(settings))
             let sink = ZeroMQSink(try publisher(settings, loaded.name))
+            let (part, boundary) = try evaluatedPart(settings, loaded)
             let evaluation = Evaluation(
-                horizons: loaded.model.metadata.horizons.compactMap(Evaluation.Horizon.init), part: .all)
+                horizons: loaded.model.metadata.horizons.compactMap(Evaluation.Horizon.init), part: part)
             let observed = ObservedSink(sink, digest: wantsDigest ? SignalDigest() : nil, evaluation: evaluation)
             let pipeline = Pipeline(
                 source: source, sink: observed, model: loaded.model, options: options, control: Interruption.control)
-            try finish(run(pipeline, isInline: settings.flag(inline, "inline")), loaded)
+            try finish(run(pipeline, isInline: settings.flag(inline, "inline")), loaded, boundary)
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
         }
@@ -93,6 +100,7 @@ struct RunCommand: AsyncParsableCommand {
         options.idle = try settings.value(idle, "idle", default: fallback)
         options.stopsAtEndOfSessions = try settings.flag(once, "once")
         options.measuresStages = true
+        options.publisherID = try settings.value(publisherID, "publisher-id", default: 1)
         let seconds = try settings.value(heartbeat, "heartbeat", default: 1)
         guard (0...3_600).contains(seconds) else {
             throw CommandError(.usage, "--heartbeat \(seconds) is wrong; expected 0 to 3600 seconds")
@@ -100,8 +108,10 @@ struct RunCommand: AsyncParsableCommand {
         options.heartbeatNanoseconds = UInt64(seconds * 1e9)
         if let text = try settings.value(cores, "cores") {
             options.cores = try text.split(separator: ",").map { part in
-                guard let core = Int(part), (0..<1_024).contains(core) else {
-                    throw CommandError(.usage, "--cores '\(text)' is wrong; expected numbers of cores such as 0,1,2")
+                let count = ProcessInfo.processInfo.processorCount
+                guard let core = Int(part), (0..<count).contains(core) else {
+                    throw CommandError(
+                        .usage, "--cores '\(text)' is wrong; expected numbers of cores from 0 to \(count - 1), such as 0,1")
                 }
                 return core
             }
@@ -133,7 +143,7 @@ struct RunCommand: AsyncParsableCommand {
         let policy: PublisherPolicy =
             expected == 0
             ? .live : .lossless(subscribers: expected, readinessTopic: Readiness.signalsTopic(model: model))
-        var socket = try PublisherSocket(context, policy)
+        var socket = try PublisherSocket(context, policy, options: Publications.options(lossless: expected > 0))
         let text = try settings.value(output, "output", default: "tcp://127.0.0.1:5557")
         try Endpoint(text, bindsByDefault: true).attach(&socket)
         while !socket.isReady, !Interruption.control.isStopRequested {
@@ -151,7 +161,7 @@ struct RunCommand: AsyncParsableCommand {
             var progress = ProgressLine()
             let finished = pipeline.runThreaded { seconds in
                 progress.show(
-                    "\(Format.count(Int(counters[.ticks]))) ticks, \(Format.count(Int(counters[.signalsPublished]))) signals, "
+                    "\(Format.count(Int(clamping: counters[.ticks]))) ticks, \(Format.count(Int(clamping: counters[.signalsPublished]))) signals, "
                         + "\(counters[.recordsLost]) lost, \(Int(seconds)) s")
             }
             progress.clear()
@@ -161,24 +171,57 @@ struct RunCommand: AsyncParsableCommand {
         return pipeline
     }
 
-    private func finish(_ pipeline: consuming Running, _ loaded: LoadedModel) throws {
+    private func finish(_ pipeline: consuming Running, _ loaded: LoadedModel, _ boundary: String) throws {
         let counters = pipeline.counters
         let observed = pipeline.publisher.sink.evaluation?.results ?? []
         var report = Report(latency: pipeline.publisher.latency, stages: pipeline.stages, horizons: observed)
         report.model = loaded.name
-        report.ticks = Int(counters[.ticks])
-        report.signals = Int(counters[.signalsPublished])
-        report.lost = Int(counters[.recordsLost])
-        report.dropped = Int(counters[.recordsDroppedOnInput] + counters[.signalsDroppedOnOutput])
-        report.gaps = Int(counters[.gapsPublished])
+        report.ticks = Int(clamping: counters[.ticks])
+        report.signals = Int(clamping: counters[.signalsPublished])
+        report.lost = Int(clamping: counters[.recordsLost])
+        report.dropped = Int(clamping: counters[.recordsDroppedOnInput])
+        report.gaps = Int(clamping: counters[.gapsPublished])
         report.ticksPerSecond = pipeline.ingest.ticksPerSecond(ticks: report.ticks)
-        report.evaluated = "all warmed-up ticks"
+        report.evaluated = boundary
+        report.counters = Report.unusual(counters)
         report.signalsSha256 = pipeline.publisher.sink.takeDigest()
         report.incidents = pipeline.incidents.snapshot.incidents.map(\.text)
-        if let failure = pipeline.ingest.source.failure { report.incidents.append("input: \(failure)") }
+        if pipeline.ingest.source.skippedFrames > 0 {
+            report.incidents.append("\(pipeline.ingest.source.skippedFrames) frames of multi-part messages skipped")
+        }
+        let failures = socketFailures(pipeline)
+        report.incidents += failures
         print(json ? try report.json() : report.table())
         guard report.ticks > 0 || report.incidents.isEmpty else {
             throw CommandError(.data, report.incidents.joined(separator: "; "))
         }
+        guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
+    }
+
+    /// What a socket that failed has cost.
+    private func socketFailures(_ pipeline: borrowing Running) -> [String] {
+        var failures: [String] = []
+        if let failure = pipeline.ingest.source.failure { failures.append("input: \(failure)") }
+        if let failure = pipeline.publisher.sink.base.failure {
+            failures.append("output: \(failure); \(pipeline.publisher.sink.base.messagesLost) messages lost")
+        }
+        return failures
+    }
+
+    /// Which ticks count in the metrics, and that in words.
+    private func evaluatedPart(_ settings: Settings, _ loaded: LoadedModel) throws -> (Evaluation.Part, String) {
+        guard let text = try settings.value(evaluateFrom, "evaluate-from") else {
+            return (.all, "all warmed-up ticks, training data among them if the model was trained on this feed")
+        }
+        guard text != "training-end" else {
+            guard let end = loaded.model.metadata.trainingEndTimestamp else {
+                throw CommandError(.usage, "--evaluate-from training-end: the model does not say when its training ended")
+            }
+            return (.fromTime(end + 1), "from the end of the model's training (\(end) ns) on")
+        }
+        guard case .time(let time) = try EvaluateFrom.parse(text) else {
+            throw CommandError(.usage, "--evaluate-from '\(text)' is wrong; expected 'training-end' or a time")
+        }
+        return (.fromTime(time), "from capture time \(time) ns on")
     }
 }

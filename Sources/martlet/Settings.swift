@@ -53,12 +53,13 @@ struct Settings {
         }
     }
 
-    /// An option that can be given several times; elsewhere a comma-separated text.
+    /// An option that can be given several times; in the environment separated by semicolons, in the file a list.
     func values(_ flags: [String], _ key: String) throws -> [String] {
         if !flags.isEmpty { return flags }
-        if let texts = reader.stringArray(forKey: path(key)) { return texts }
-        guard let text = reader.string(forKey: path(key)) else { return [] }
-        return text.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+        if let text = reader.string(forKey: path(key)) {
+            return text.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+        }
+        return reader.stringArray(forKey: path(key)) ?? []
     }
 
     private func path(_ key: String) -> ConfigKey { ConfigKey("\(command).\(key)") }

@@ -22,10 +22,18 @@ struct SignalReader {
     /// Topics kept; a hostile publisher could name topics without end.
     private static let topicsMax = 4_096
 
-    var lost: Int { streams.values.reduce(0) { $0 + Int(clamping: $1.tracker.lost) } }
-    var beforeJoin: Int { streams.values.reduce(0) { $0 + Int(clamping: $1.tracker.beforeJoin) } }
+    var lost: Int { saturatingSum(\.lost) }
+    var beforeJoin: Int { saturatingSum(\.beforeJoin) }
     var topicCount: Int { streams.count }
     var allSessionsEnded: Bool { !streams.isEmpty && streams.values.allSatisfy(\.tracker.isEnded) }
+
+    /// A hostile publisher can name more losses than an integer holds.
+    private func saturatingSum(_ count: KeyPath<SequenceTracker, UInt64>) -> Int {
+        streams.values.reduce(0) { sum, stream in
+            let (total, overflow) = sum.addingReportingOverflow(Int(clamping: stream.tracker[keyPath: count]))
+            return overflow ? .max : total
+        }
+    }
 
     mutating func read(_ message: RawSpan, _ body: (String, SignalItem) -> Void) {
         guard case .packet(let view) = PacketView.parse(message) else {
