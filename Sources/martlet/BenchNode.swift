@@ -52,7 +52,7 @@ struct BenchNodeCommand: ParsableCommand {
     static func say(_ value: some Encodable) throws {
         var line = try JSONEncoder().encode(value)
         line.append(UInt8(ascii: "\n"))
-        FileHandle.standardOutput.write(line)
+        try FileHandle.standardOutput.write(contentsOf: line)
     }
 
     private func publish() throws {
