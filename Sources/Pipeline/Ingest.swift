@@ -20,6 +20,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     let modelName: String
     let stopsAtEndOfSessions: Bool
     let messagesPerStep: Int
+    /// Messages that the next step takes at most.
+    private var messageLimit = 1
     var topics: TopicTable
     var streams: HandleArray<InputStream>
     /// A message that has been accounted for and still has to find room in its ring.
@@ -66,8 +68,19 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     deinit { unsafe definitionMemory.deallocate() }
 
     public mutating func step(now: UInt64) -> Int {
+        let messages = takeMessages()
+        // After a pause one message goes through all agents before the next is asked for, since to hear "none" costs a
+        // system call; while messages keep coming, ever more are taken at once.
+        messageLimit = messages == messageLimit ? min(2 * messageLimit, messagesPerStep) : 1
+        // What has found no room yet comes before the end.
+        if messages == 0, unsafe pending == nil, unsafe pendingDefinition == nil { finishIfDone() }
+        return messages
+    }
+
+    /// Takes messages up to the limit of this step, until there is none or a ring is full. Returns how many.
+    private mutating func takeMessages() -> Int {
         var messages = 0
-        while messages < messagesPerStep {
+        while messages < messageLimit {
             // A definition from the configuration may wait for room without a packet behind it.
             if unsafe pending == nil, unsafe pendingDefinition == nil {
                 guard !control.isStopRequested else { break }
@@ -96,7 +109,6 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
             unsafe pending = nil
             messages += 1
         }
-        if messages == 0 { finishIfDone() }
         return messages
     }
 

@@ -104,10 +104,10 @@ enum BenchOutput {
         Swift.print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
-    /// Cells of 8 characters and more behind a name.
+    /// Cells in columns behind a name.
     static func row(_ name: String, _ cells: [String]) -> String {
         "  " + name.padding(toLength: 24, withPad: " ", startingAt: 0)
-            + cells.map { $0.padding(toLength: max($0.count, 30), withPad: " ", startingAt: 0) }.joined()
+            + cells.map { $0.padding(toLength: max($0.count + 2, 32), withPad: " ", startingAt: 0) }.joined()
     }
 
     static func microseconds(_ seconds: Double) -> String { String(format: "%.3f µs", seconds * 1e6) }

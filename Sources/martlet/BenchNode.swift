@@ -30,6 +30,8 @@ struct BenchNodeCommand: ParsableCommand {
     @Argument var files: [String] = []
 
     mutating func run() throws {
+        // For ps, top and perf.
+        _ = martlet_thread_set_name("bench-\(role.rawValue)")
         alarm(UInt32(timeout))
         do {
             switch role {
@@ -52,7 +54,7 @@ struct BenchNodeCommand: ParsableCommand {
     static func say(_ value: some Encodable) throws {
         var line = try JSONEncoder().encode(value)
         line.append(UInt8(ascii: "\n"))
-        FileHandle.standardOutput.write(line)
+        try FileHandle.standardOutput.write(contentsOf: line)
     }
 
     private func publish() throws {
@@ -179,8 +181,12 @@ enum BenchFeed {
         while offset < payload.count {
             let end = offset + Int(payload[offset]) * 4
             var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-            while offset < end {
-                // Record lengths are multiples of 4 bytes.
+            while offset + 8 <= end {
+                hash = (hash ^ payload.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
+                offset += 8
+            }
+            // Record lengths are multiples of 4 bytes.
+            if offset < end {
                 hash = (hash ^ UInt64(payload.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
                     &* 0x9E37_79B9_7F4A_7C15
                 offset += 4

@@ -27,6 +27,8 @@ struct BenchPeerCommand: ParsableCommand {
     private struct Part: Encodable {
         let recordsPerPacket: Int
         let peer, processor, ratio: Spread
+        /// Seconds of CPU of the process in the middle.
+        let peerCpuPerTick, processorCpuPerTick: Spread
     }
 
     private struct Report: Encodable {
@@ -60,7 +62,9 @@ struct BenchPeerCommand: ParsableCommand {
                 Part(
                     recordsPerPacket: size, peer: Spread(series.figures(peer, \.ticksPerSecond)),
                     processor: Spread(series.figures(.inline, \.ticksPerSecond)),
-                    ratio: Spread(series.paired(.inline, peer, \.ticksPerSecond, /))))
+                    ratio: Spread(series.paired(.inline, peer, \.ticksPerSecond, /)),
+                    peerCpuPerTick: Spread(series.figures(peer, \.cpuPerTick)),
+                    processorCpuPerTick: Spread(series.figures(.inline, \.cpuPerTick))))
         }
         progress.clear()
         let report = Report(machine: machine, ticks: ticks, rounds: rounds, checksum: checksum, parts: parts)
@@ -72,7 +76,7 @@ struct BenchPeerCommand: ParsableCommand {
             "\(report.machine)",
             "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum)", "",
-            BenchOutput.row("records a message", ["Python peer, ticks/s", "processor, ticks/s", "ratio"]),
+            BenchOutput.row("records a message", ["Python peer, ticks/s", "processor, ticks/s", "ratio", "peer's CPU per tick", "processor's"]),
         ]
         for part in report.parts {
             lines.append(
@@ -81,6 +85,8 @@ struct BenchPeerCommand: ParsableCommand {
                     [
                         part.peer.text(Format.rate), part.processor.text(Format.rate),
                         part.ratio.text { String(format: "%.1f", $0) },
+                        part.peerCpuPerTick.text(BenchOutput.microseconds),
+                        part.processorCpuPerTick.text(BenchOutput.microseconds),
                     ]))
         }
         return lines.joined(separator: "\n")

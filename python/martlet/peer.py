@@ -281,7 +281,8 @@ def serve(options) -> dict:
         for socket in (output, source):
             socket.set(zmq.SNDHWM, HIGH_WATER_MARK)
             socket.set(zmq.RCVHWM, HIGH_WATER_MARK)
-            socket.set(zmq.LINGER, 60_000)
+        output.set(zmq.LINGER, 60_000)  # Everything is delivered.
+        source.set(zmq.LINGER, 0)
         output.bind(options.output)
         if options.json:
             print(json.dumps({"endpoint": output.get_string(zmq.LAST_ENDPOINT).rstrip("\0")}), flush=True)
