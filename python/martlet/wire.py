@@ -242,11 +242,14 @@ def definitions_topic(dataset: str, symbol: str) -> bytes:
     return ("def/" + _component(dataset) + _component(symbol)).encode()
 
 
-def build(topic: bytes, records: Iterable[bytes], *, sequence: int, session: int, sent: int, publisher: int) -> bytes:
-    """A message of kind 1, for tests and for publishers in Python."""
+def build(
+    topic: bytes, records: Iterable[bytes], *, sequence: int, session: int, sent: int, publisher: int,
+    kind: int = RECORDS,
+) -> bytes:
+    """A message, of records unless `kind` says otherwise, for tests and for publishers in Python."""
     records = [bytes(record) for record in records]
     header = np.array(
-        (MAGIC, VERSION, RECORDS, len(records), 0, session, sequence, sent, publisher, RECORD_FORMAT, 0, 0), HEADER)
+        (MAGIC, VERSION, kind, len(records), 0, session, sequence, sent, publisher, RECORD_FORMAT, 0, 0), HEADER)
     return padded(topic) + header.tobytes() + b"".join(records)
 
 

@@ -11,7 +11,9 @@ import subprocess
 import threading
 import time
 
+import numpy as np
 import pytest
+import zmq
 
 from martlet import wire
 from martlet.subscriber import subscribe
@@ -143,6 +145,84 @@ def test_signals_are_shown_as_csv_and_json():
         assert "0 lost" in errors
         if output == "json":
             assert json.loads(lines[-1])["topic"] == "sig/default/MARTLET.SIM/SIM1/"
+
+
+def test_a_slow_subscriber_gets_all_of_a_lossless_replay():
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    with zmq.Context() as context, context.socket(zmq.SUB) as reader:
+        reader.set(zmq.RCVHWM, 10)
+        reader.set(zmq.RCVTIMEO, TIMEOUT * 1000)
+        reader.set(zmq.SUBSCRIBE, b"")
+        reader.connect(endpoint)
+        replay = subprocess.Popen(
+            [BIN, "replay", str(FEED), "--output", endpoint, "--subscribers", "1", "--speed", "max", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            time.sleep(2)  # The publisher has filled all queues by now, and waits.
+            records, ended = 0, False
+            while not ended:
+                packet = wire.parse(reader.recv())
+                ended = packet.header["kind"] == wire.END_OF_SESSION
+                if packet.topic.startswith("md/") and packet.header["kind"] == wire.RECORDS:
+                    records += int(packet.header["count"])
+            out, errors = replay.communicate(timeout=TIMEOUT)
+        finally:
+            replay.kill()
+    assert replay.returncode == 0, errors
+    assert records == json.loads(out)["records"] == 84_049
+    assert json.loads(out)["lost"] == 0
+
+
+def test_a_closed_pipe_ends_a_subscriber_quietly():
+    ticks, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    reader = subprocess.Popen(
+        f"{BIN} subscribe {signals} --format csv | head -2", shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True)
+    processor = subprocess.Popen(
+        [BIN, "run", "--once", "--model", str(MODEL), "--input", ticks, "--output", signals, "--subscribers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        martlet("replay", FEED, "--output", ticks, "--subscribers", 1, "--speed", "max", check=False)
+        out, errors = reader.communicate(timeout=TIMEOUT)
+        processor.communicate(timeout=TIMEOUT)
+    finally:
+        reader.kill()
+        processor.kill()
+    assert len(out.splitlines()) == 2
+    assert "Fatal" not in errors and "rash" not in errors
+
+
+def test_a_publisher_with_hostile_sequences_crashes_nobody():
+    endpoint, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.bind(endpoint)
+        processor = subprocess.Popen(
+            [BIN, "run", "--once", "--json", "--model", str(MODEL), "--input", endpoint, "--output", signals,
+             "--instrument", "A:tick=0.01,lot=1", "--instrument", "B:tick=0.01,lot=1"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        reader = subprocess.Popen(
+            [BIN, "subscribe", endpoint, "--topic", "sig/", "--once"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            for _ in range(3):
+                publisher.recv()
+            record = np.zeros(1, wire.TRADE)
+            record["length"], record["rtype"] = wire.TRADE.itemsize // 4, 0
+            for prefix in (b"md/D/", b"sig/m/D/"):
+                for symbol in (b"A/", b"B/"):
+                    for sequence in (1, 2**63 + 5):
+                        publisher.send(wire.build(
+                            prefix + symbol, [record.tobytes()], sequence=sequence, session=1, sent=0, publisher=1))
+                    publisher.send(wire.build(
+                        prefix + symbol, [], sequence=2**63 + 6, session=1, sent=0, publisher=1,
+                        kind=wire.END_OF_SESSION))
+            out, errors = processor.communicate(timeout=TIMEOUT)
+            shown, said = reader.communicate(timeout=TIMEOUT)
+        finally:
+            processor.kill()
+            reader.kill()
+    assert processor.returncode == 0, errors
+    assert json.loads(out)["lost"] >= 2**63 - 1
+    assert reader.returncode == 0 and "lost" in said
 
 
 @pytest.mark.parametrize("arguments, code, words", [

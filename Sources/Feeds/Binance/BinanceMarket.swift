@@ -34,8 +34,7 @@ enum BinanceMarket: String {
     }
 
     /// Tick and lot sizes of the instruments that come with the captures this was made for, in 1e-9. Binance
-    /// changes tick sizes now and then: these held in August 2024 (exchangeInfo, checked against the
-    /// captures).
+    /// changes tick sizes now and then; all prices and sizes of the captures of August 2024 are multiples of these.
     var defaults: [String: (tickSize: Int64, lotSize: Int64)] {
         switch self {
         case .spot: ["BTCUSDT": (10_000_000, 10_000)]
