@@ -92,7 +92,7 @@ extension Ingest where Source: ~Copyable {
         guard !streams[index].isDefined || streams[index].tickSize != tickSize || streams[index].rule != rule else {
             return nil
         }
-        return unsafe command(index, tickSize: tickSize, rule: rule)
+        return command(index, tickSize: tickSize, rule: rule)
     }
 
     /// Refuses by name a stream that can never have a book.
@@ -220,7 +220,7 @@ extension Ingest where Source: ~Copyable {
                 reportTickSize(index, preset.tickSize)
                 return false
             }
-            unsafe pendingDefinition = command(index, tickSize: preset.tickSize, rule: streams[index].rule)
+            pendingDefinition = command(index, tickSize: preset.tickSize, rule: streams[index].rule)
             return true
         }
         return false

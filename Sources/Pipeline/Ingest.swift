@@ -73,7 +73,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         // system call; while messages keep coming, ever more are taken at once.
         messageLimit = messages == messageLimit ? min(2 * messageLimit, messagesPerStep) : 1
         // What has found no room yet comes before the end.
-        if messages == 0, unsafe pending == nil, unsafe pendingDefinition == nil { finishIfDone() }
+        if messages == 0, pending == nil, pendingDefinition == nil { finishIfDone() }
         return messages
     }
 
@@ -82,7 +82,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         var messages = 0
         while messages < messageLimit {
             // A definition from the configuration may wait for room without a packet behind it.
-            if unsafe pending == nil, unsafe pendingDefinition == nil {
+            if pending == nil, pendingDefinition == nil {
                 guard !control.isStopRequested else { break }
                 guard let message = source.next() else { break }
                 counters.add(.messagesReceived, 1)
@@ -91,22 +91,22 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
                 if firstReceivedAt == 0 { firstReceivedAt = lastReceivedAt }
                 unsafe pending = account(message, receivedAt: lastReceivedAt)
             }
-            if let definition = unsafe pendingDefinition {
-                guard unsafe deliver(definition) else {
+            if let definition = pendingDefinition {
+                guard deliver(definition) else {
                     counters.add(.ingestBlocked, 1)
                     return messages
                 }
-                unsafe pendingDefinition = nil
+                pendingDefinition = nil
             }
-            guard let delivery = unsafe pending else {
+            guard let delivery = pending else {
                 messages += 1
                 continue
             }
-            guard unsafe deliver(delivery) else {
+            guard deliver(delivery) else {
                 counters.add(.ingestBlocked, 1)
                 return messages
             }
-            unsafe pending = nil
+            pending = nil
             messages += 1
         }
         return messages
@@ -175,13 +175,13 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         }
         let isTicks = delivery.envelope.kind == TickEnvelope.Kind.records
         if policy == .conflate, isTicks, outputs[worker].isFreshBeside(index) {
-            unsafe conflate(delivery, index, worker)
+            conflate(delivery, index, worker)
             return true
         }
         if unsafe put(delivery.envelope, delivery.payload, worker) { return true }
         guard policy != .block, isTicks else { return false }
         if policy == .conflate {
-            unsafe conflate(delivery, index, worker)
+            conflate(delivery, index, worker)
         } else {
             drop(delivery, index)
         }

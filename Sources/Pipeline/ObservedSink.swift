@@ -64,7 +64,7 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
     }
 
     private mutating func stream(_ topic: UnsafeRawBufferPointer) -> Int {
-        if unsafe lastStream >= 0, topic.elementsEqual(lastTopic) { return lastStream }
+        if lastStream >= 0, topic.elementsEqual(lastTopic) { return lastStream }
         lastTopic = unsafe Array(topic)
         if let known = streams[lastTopic] {
             lastStream = known

@@ -101,7 +101,7 @@ enum LevelRecords {
             offset += byteCount
             index += 1
         }
-        return unsafe newest
+        return newest
     }
 }
 

@@ -181,7 +181,7 @@ extension Worker {
         var signal = common
         let outputs = engine.outputs
         for horizon in 0..<horizons.count {
-            unsafe fill(&signal, horizon, outputs)
+            fill(&signal, horizon, outputs)
             unsafe target.storeBytes(of: signal, toByteOffset: horizon * SignalRecord.byteCount, as: SignalRecord.self)
         }
         counters.add(.signalsComputed, horizons.count)
