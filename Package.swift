@@ -17,11 +17,11 @@ let settings: [SwiftSetting] = [
 /// generation as well, so that a plain `swift build -c release` is the fast build. The targets that a
 /// subscriber imports do not carry it: a package with unsafe flags cannot be depended on by version.
 #if arch(x86_64)
-let hotFlags = ["-Xcc", "-march=x86-64-v3"]
-let hotCFlags = ["-march=x86-64-v3"]
+    let hotFlags = ["-Xcc", "-march=x86-64-v3"]
+    let hotCFlags = ["-march=x86-64-v3"]
 #else
-let hotFlags: [String] = []
-let hotCFlags: [String] = []
+    let hotFlags: [String] = []
+    let hotCFlags: [String] = []
 #endif
 let hotSettings = settings + [.unsafeFlags(hotFlags)]
 
@@ -113,7 +113,8 @@ let package = Package(
         tests(
             "PipelineTests",
             [
-                "Pipeline", "Recorder", "Transport", "Wire", "MarketData", "RingBuffer", "ZeroMQ", "DBN", "Feeds", "Inference",
+                "Pipeline", "Recorder", "Transport", "Wire", "MarketData", "RingBuffer", "ZeroMQ", "DBN", "Feeds",
+                "Inference",
                 "Features", "CMallocCounter",
             ]),
     ]

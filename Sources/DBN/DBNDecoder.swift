@@ -285,8 +285,7 @@ extension DBNDecoder {
         guard RecordLayout.currentByteCount(type) > 0 else { throw notDBN() }
         if RecordLayout.accepts(type, byteCount: byteCount, extra: 0) {
             setSendTimestamps(false)
-        } else if RecordLayout.accepts(type, byteCount: byteCount, extra: RecordLayout.sendTimestampByteCount)
-        {
+        } else if RecordLayout.accepts(type, byteCount: byteCount, extra: RecordLayout.sendTimestampByteCount) {
             setSendTimestamps(true)
         } else {
             throw notDBN()

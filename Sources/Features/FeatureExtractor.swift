@@ -238,8 +238,7 @@ extension FeatureExtractor {
         unsafe store(ElementaryFunctions.log(rates + 1), at: FeatureSet.intensities, in: out)
     }
 
-    private mutating func writeReturns(midChange: Float, ticks: Lanes, into out: UnsafeMutablePointer<Float>)
-    {
+    private mutating func writeReturns(midChange: Float, ticks: Lanes, into out: UnsafeMutablePointer<Float>) {
         unsafe out[FeatureSet.midChange] = midChange
         let momentum = sums.advance(.midChange, by: midChange)
         unsafe store(momentum.clamped(to: FeatureSet.tickCap), at: FeatureSet.momenta, in: out)

@@ -44,8 +44,7 @@ public struct InstrumentOverride: Hashable, Sendable {
         guard !symbol.isEmpty else {
             throw .option(text: text, problem: "no symbol before the colon; \(form)")
         }
-        for part in text[text.index(after: colon)...].split(separator: ",", omittingEmptySubsequences: false)
-        {
+        for part in text[text.index(after: colon)...].split(separator: ",", omittingEmptySubsequences: false) {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard pair.count == 2 else {
                 throw .option(text: text, problem: "\"\(part)\" is not KEY=SIZE; \(form)")

@@ -36,8 +36,7 @@ extension GraphCompiler {
         try appendLinear(node, matrix, shape: [1, rows])
     }
 
-    private func gemmBias(_ node: Node, _ bias: Tensor, rows: Int, scale: Float) throws(ModelError) -> [Float]
-    {
+    private func gemmBias(_ node: Node, _ bias: Tensor, rows: Int, scale: Float) throws(ModelError) -> [Float] {
         guard let floats = bias.floats, bias.shape.dropLast().allSatisfy({ $0 == 1 }),
             floats.count == rows || floats.count == 1
         else {

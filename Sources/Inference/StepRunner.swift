@@ -35,8 +35,7 @@ struct StepRunner {
 
     /// One function holds the branching; each case is one loop nest.
     @inline(__always)
-    func run(_ step: UnsafePointer<Step>, features: UnsafePointer<Float>, state: UnsafeMutablePointer<Float>)
-    {
+    func run(_ step: UnsafePointer<Step>, features: UnsafePointer<Float>, state: UnsafeMutablePointer<Float>) {
         let memory = Memory(arena: arena, state: state, features: features)
         let vectorCount = (step.pointee.count &+ 7) >> 3
         let destination = memory.write(step.pointee.destination)

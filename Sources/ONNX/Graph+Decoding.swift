@@ -73,8 +73,7 @@ private struct GraphReader {
         try check(name.utf8.count, "bytes in the name of \(what)", limits.nameBytes)
     }
 
-    private func opsets(_ protos: [Martlet_Onnx_OperatorSetIdProto]) throws(ONNXError) -> (Int, [String: Int])
-    {
+    private func opsets(_ protos: [Martlet_Onnx_OperatorSetIdProto]) throws(ONNXError) -> (Int, [String: Int]) {
         var opset: Int?
         var others: [String: Int] = [:]
         for proto in protos {

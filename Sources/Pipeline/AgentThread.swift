@@ -1,7 +1,8 @@
 internal import CPlatform
 internal import Synchronization
+
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// A thread that steps one agent until it has finished. Made on one thread, which also joins it.
@@ -34,10 +35,12 @@ final class AgentThread<Work: Agent & ~Copyable>: ThreadBody, @unchecked Sendabl
         sigfillset(&mask)
         pthread_sigmask(SIG_SETMASK, &mask, &previous)
         let context = Unmanaged.passRetained(self as ThreadBody).toOpaque()
-        let code = unsafe pthread_create(&thread, nil, { context in
-            unsafe context.map { unsafe Unmanaged<ThreadBody>.fromOpaque($0).takeRetainedValue().main() }
-            return nil
-        }, context)
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { context in
+                unsafe context.map { unsafe Unmanaged<ThreadBody>.fromOpaque($0).takeRetainedValue().main() }
+                return nil
+            }, context)
         precondition(code == 0, "The system gives a thread to each agent.")
         pthread_sigmask(SIG_SETMASK, &previous, nil)
     }

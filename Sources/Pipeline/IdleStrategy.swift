@@ -1,6 +1,7 @@
 internal import CPlatform
+
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// How a thread waits when a step found nothing to do. Chosen from outside; the agent does not know.

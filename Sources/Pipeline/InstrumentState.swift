@@ -47,7 +47,8 @@ struct InstrumentState: ~Copyable {
         let first = isSameSession ? unwritten.first : range.first
         let isUnknown = unwritten.isUnknown || range.isUnknown || !isSameSession
         unwritten = MissingRange(
-            first: first, count: isUnknown ? GapRecord.unknownCount : GapRecord.count(range.first &+ UInt64(range.count) &- first),
+            first: first,
+            count: isUnknown ? GapRecord.unknownCount : GapRecord.count(range.first &+ UInt64(range.count) &- first),
             reason: UInt32(GapReason.droppedOnOutput.rawValue))
     }
 

@@ -1,7 +1,8 @@
-#if canImport(Glibc)
-internal import Glibc
-#endif
 internal import CPlatform
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
 
 extension Pipeline where Source: ~Copyable, Sink: ~Copyable {
     /// Gives each agent a thread of its own and waits on the calling thread until all have finished.

@@ -2,8 +2,9 @@ public import Inference
 internal import MarketData
 internal import RingBuffer
 internal import Wire
+
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, with the same output.
@@ -35,12 +36,14 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
         registry = InstrumentRegistry(capacity: options.instrumentsMax)
         var toWorkers = HandleArray<RingOutput>(capacity: options.workers)
         var fromWorkers = HandleArray<RingInput>(capacity: options.workers)
-        let signalBytes = SignalEnvelope.byteCount + GapRecord.byteCount
+        let signalBytes =
+            SignalEnvelope.byteCount + GapRecord.byteCount
             + model.metadata.horizons.count * SignalRecord.byteCount
         workers = HandleArray(capacity: options.workers)
         for index in 0..<options.workers {
             let ticks = RingEnds(
-                options, slotBytes: options.inputPolicy == .conflate
+                options,
+                slotBytes: options.inputPolicy == .conflate
                     ? TickEnvelope.byteCount + Record.byteCountMax : 0)
             let signals = RingEnds(options, slotBytes: options.signalPolicy == .conflate ? signalBytes : 0)
             toWorkers.append(ticks.output)
@@ -58,7 +61,8 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
 
     /// A pipeline of agents that have run before.
     init(
-        control: PipelineControl, incidents: IncidentLog, registry: InstrumentRegistry, ingest: consuming Ingest<Source>,
+        control: PipelineControl, incidents: IncidentLog, registry: InstrumentRegistry,
+        ingest: consuming Ingest<Source>,
         workers: consuming HandleArray<Worker>, publisher: consuming Publisher<Sink>, options: PipelineOptions
     ) {
         self.control = control

@@ -96,8 +96,10 @@ enum LevelRecords {
             guard record.action != Action.trade else { return nil }
             let byteCount = record.bytes.byteCount
             let isLast = record.flags.contains(.last)
-            unsafe newest = isLast
-                ? Newest(bytes: UnsafeRawBufferPointer(rebasing: payload[offset..<offset + byteCount]), index: index) : nil
+            unsafe newest =
+                isLast
+                ? Newest(bytes: UnsafeRawBufferPointer(rebasing: payload[offset..<offset + byteCount]), index: index)
+                : nil
             offset += byteCount
             index += 1
         }

@@ -55,7 +55,9 @@ extension Worker {
             resume.hasBegun = true
         }
         while resume.byteOffset < payload.count {
-            guard let record = Record(at: unsafe payload.bytes.extracting(droppingFirst: resume.byteOffset)) else { break }
+            guard let record = Record(at: unsafe payload.bytes.extracting(droppingFirst: resume.byteOffset)) else {
+                break
+            }
             guard unsafe take(record, envelope, state) else { return false }
             resume.byteOffset += record.bytes.byteCount
             resume.recordIndex += 1

@@ -71,7 +71,8 @@ public struct FeedReplay: ~Copyable, TickSource {
         precondition(options.recordsPerPacketMax > 0, "A packet holds a record.")
         self.paths = paths.reversed()
         self.options = options
-        let needed = Topic.paddedByteCountMax + PacketHeader.byteCount
+        let needed =
+            Topic.paddedByteCountMax + PacketHeader.byteCount
             + min(options.recordsPerPacketMax, PacketBuilder.countMax) * Record.byteCountMax
         memory = MessageMemory(byteCount: min(needed, FeedReplay.messageByteCountMax))
         builder = unsafe PacketBuilder(memory: memory.bytes)
@@ -85,7 +86,9 @@ public struct FeedReplay: ~Copyable, TickSource {
     public static func checkPriceLevels(_ paths: [String]) throws(Score.Failure) {
         for path in paths {
             let only: Schema?
-            do throws(DBNError) { only = try DBNFileReader(path: path).metadata?.schema } catch { throw .feed("\(error)") }
+            do throws(DBNError) { only = try DBNFileReader(path: path).metadata?.schema } catch {
+                throw .feed("\(error)")
+            }
             guard let only, !only.statesPriceLevels else { continue }
             throw .feed("\(path): a feed of \(only.name) alone has no price levels; give mbp-1, mbp-10 or tbbo data")
         }
@@ -258,7 +261,8 @@ public struct FeedReplay: ~Copyable, TickSource {
         }
         instrumentStream[record.instrumentID] = stream
         // The instrument's lot is the record's in our own datasets, one share or contract in Databento's.
-        let lot = view.unitOfMeasureQuantity > 0 && view.unitOfMeasureQuantity != Price.undefined
+        let lot =
+            view.unitOfMeasureQuantity > 0 && view.unitOfMeasureQuantity != Price.undefined
             ? view.unitOfMeasureQuantity : Price.unitsPerWhole
         if let instrument = view.instrument(dataset: dataset, lotSize: lot) {
             streams[stream].instrument = instrument

@@ -1,7 +1,8 @@
-#if canImport(Glibc)
-internal import Glibc
-#endif
 internal import Wire
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
 
 /// The SHA-256 of a file, read in pieces.
 public enum FileDigest {

@@ -58,8 +58,7 @@ public struct Topic: Sendable {
     public static func parse(_ text: some BidirectionalCollection<UInt8>) -> Topic? {
         guard text.count <= byteCountMax, text.last == UInt8(ascii: "/") else { return nil }
         var names: [String] = []
-        for component in text.dropLast().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        {
+        for component in text.dropLast().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             guard let name = unescape(component) else { return nil }
             names.append(name)
         }

@@ -125,8 +125,7 @@ public struct PublisherSocket: ~Copyable, Sendable {
     }
 
     /// As `Socket.send`. With no subscriber for a message, it is `.sent` to nobody.
-    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult
-    {
+    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult {
         try socket.send(&message, more: more)
     }
 }

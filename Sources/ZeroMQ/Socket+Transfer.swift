@@ -47,8 +47,7 @@ extension Socket {
     /// Hands the message's content to libzmq without copying it (beyond 33 bytes). After `.sent` the
     /// message is empty and can be reused; after `.wouldBlock` or an error it is unchanged. Throws as the
     /// other `send` does.
-    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult
-    {
+    public mutating func send(_ message: inout Message, more: Bool = false) throws(ZeroMQError) -> SendResult {
         let flags = more ? ZMQ_DONTWAIT | ZMQ_SNDMORE : ZMQ_DONTWAIT
         while zmq_msg_send(message.storage, pointer, flags) < 0 {
             let code = zmq_errno()

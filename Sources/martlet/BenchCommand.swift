@@ -80,7 +80,8 @@ struct MachineDescription: Encodable, CustomStringConvertible {
     init() {
         let information = MachineDescription.text("/proc/cpuinfo")
         let line = information.split(separator: "\n").first { $0.hasPrefix("model name") }
-        processor = line.flatMap { $0.split(separator: ":").last }
+        processor =
+            line.flatMap { $0.split(separator: ":").last }
             .map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown processor"
         kernel = MachineDescription.text("/proc/sys/kernel/osrelease").trimmingCharacters(in: .whitespacesAndNewlines)
         cores = ProcessInfo.processInfo.activeProcessorCount

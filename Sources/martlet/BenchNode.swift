@@ -187,7 +187,8 @@ enum BenchFeed {
             }
             // Record lengths are multiples of 4 bytes.
             if offset < end {
-                hash = (hash ^ UInt64(payload.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+                hash =
+                    (hash ^ UInt64(payload.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
                     &* 0x9E37_79B9_7F4A_7C15
                 offset += 4
             }

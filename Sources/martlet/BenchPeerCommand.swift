@@ -76,7 +76,9 @@ struct BenchPeerCommand: ParsableCommand {
             "\(report.machine)",
             "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum)", "",
-            BenchOutput.row("records a message", ["Python peer, ticks/s", "processor, ticks/s", "ratio", "peer's CPU per tick", "processor's"]),
+            BenchOutput.row(
+                "records a message",
+                ["Python peer, ticks/s", "processor, ticks/s", "ratio", "peer's CPU per tick", "processor's"]),
         ]
         for part in report.parts {
             lines.append(

@@ -97,7 +97,8 @@ struct BenchTCPCommand: ParsableCommand {
                 "\n\(part.recordsPerPacket) records a message at most: \(Format.count(part.messages)) messages")
             lines.append(
                 BenchOutput.row(
-                    "", ["CPU per tick", "of that its own thread", "ticks/s", "CPU above forwarder", "rate / forwarder"]))
+                    "",
+                    ["CPU per tick", "of that its own thread", "ticks/s", "CPU above forwarder", "rate / forwarder"]))
             for figures in part.contestants {
                 lines.append(
                     BenchOutput.row(

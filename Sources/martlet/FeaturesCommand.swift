@@ -6,7 +6,8 @@ import Recorder
 struct FeaturesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "features",
-        abstract: "Writes the feature vectors of recorded feeds as NumPy arrays, with exactly the code that serves them.",
+        abstract:
+            "Writes the feature vectors of recorded feeds as NumPy arrays, with exactly the code that serves them.",
         discussion: """
             Into DIR: features.npy float32 [N, F]; mid.npy, bid.npy and ask.npy int64 in 1e-9; ts_recv.npy uint64 in ns; \
             reset.npy uint8, 1 on the first tick after a reset; instrument.npy uint32; features.json with the names, the \
@@ -21,7 +22,8 @@ struct FeaturesCommand: AsyncParsableCommand {
     @Option(help: "The folder to write to; it is made if it is not there.")
     var out: String
 
-    @Option(help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    @Option(
+        help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
     var instrument: [String] = []
 
     @OptionGroup var configuration: ConfigurationOption

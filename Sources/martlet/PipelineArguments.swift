@@ -26,7 +26,8 @@ struct PipelineArguments: ParsableArguments {
     @Option(help: "Instruments that are followed; one beyond it is refused by name. Default: 256.")
     var maxInstruments: Int?
 
-    @Option(help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    @Option(
+        help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
     var instrument: [String] = []
 
     func options(_ settings: Settings) throws -> PipelineOptions {
@@ -85,7 +86,8 @@ enum InstrumentArgument {
             let parsed: InstrumentOverride
             do { parsed = try InstrumentOverride(parsing: text) } catch { throw CommandError(.usage, "\(error)") }
             guard let tickSize = parsed.tickSize else {
-                throw CommandError(.usage, "--instrument \(text): the tick size is missing; expected SYMBOL:tick=…,lot=…")
+                throw CommandError(
+                    .usage, "--instrument \(text): the tick size is missing; expected SYMBOL:tick=…,lot=…")
             }
             return Instrument(
                 dataset: "", symbol: parsed.symbol, tickSize: tickSize, lotSize: parsed.lotSize ?? Price.unitsPerWhole)
@@ -96,7 +98,8 @@ enum InstrumentArgument {
 func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> Int {
     guard range.contains(value) else {
         throw CommandError(
-            .usage, "--\(name) \(value) is wrong; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+            .usage,
+            "--\(name) \(value) is wrong; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
 }

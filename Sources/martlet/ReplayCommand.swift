@@ -36,13 +36,15 @@ struct ReplayCommand: AsyncParsableCommand {
     @Option(help: "Records in one packet at most, 1 to 4096. Default: 50.")
     var recordsPerPacket: Int?
 
-    @Option(help: "Tick and lot size of an instrument whose file does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    @Option(
+        help: "Tick and lot size of an instrument whose file does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
     var instrument: [String] = []
 
     @Option(help: "Tells this publisher from others of the same topics, 0 to 4294967295. Default: 1.")
     var publisherID: UInt32?
 
-    @Option(help: "Seconds between heartbeats, which repeat the definitions for late subscribers; 0 for none. Default: 1.")
+    @Option(
+        help: "Seconds between heartbeats, which repeat the definitions for late subscribers; 0 for none. Default: 1.")
     var heartbeat: Double?
 
     @Flag(help: "Print one JSON object at the end.")
@@ -144,7 +146,8 @@ enum Pace {
         } else if let factor = Double(text), factor > 0, factor <= 1e9 {
             self = .times(factor)
         } else {
-            throw CommandError(.usage, "--speed '\(text)' is wrong; expected 'max' or a number above 0, such as 1 or 100")
+            throw CommandError(
+                .usage, "--speed '\(text)' is wrong; expected 'max' or a number above 0, such as 1 or 100")
         }
     }
 }

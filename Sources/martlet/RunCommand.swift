@@ -30,10 +30,14 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Where signals go. Default: tcp://127.0.0.1:5557, bound.")
     var output: String?
 
-    @Option(help: "Wait for so many subscribers to sig/NAME/, and then for the slowest of them. Default: 0, publish live.")
+    @Option(
+        help: "Wait for so many subscribers to sig/NAME/, and then for the slowest of them. Default: 0, publish live.")
     var subscribers: Int?
 
-    @Option(help: "When a tick ring is full: block, drop and publish the gap, or conflate (level data alone). Default: block.")
+    @Option(
+        help:
+            "When a tick ring is full: block, drop and publish the gap, or conflate (level data alone). Default: block."
+    )
     var inputPolicy: OverloadPolicy?
 
     @Option(help: "When a signal ring is full: block, or drop or conflate and publish the gap. Default: block.")
@@ -111,7 +115,8 @@ struct RunCommand: AsyncParsableCommand {
                 let count = ProcessInfo.processInfo.processorCount
                 guard let core = Int(part), (0..<count).contains(core) else {
                     throw CommandError(
-                        .usage, "--cores '\(text)' is wrong; expected numbers of cores from 0 to \(count - 1), such as 0,1")
+                        .usage,
+                        "--cores '\(text)' is wrong; expected numbers of cores from 0 to \(count - 1), such as 0,1")
                 }
                 return core
             }
@@ -215,7 +220,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         guard text != "training-end" else {
             guard let end = loaded.model.metadata.trainingEndTimestamp else {
-                throw CommandError(.usage, "--evaluate-from training-end: the model does not say when its training ended")
+                throw CommandError(
+                    .usage, "--evaluate-from training-end: the model does not say when its training ended")
             }
             return (.fromTime(end + 1), "from the end of the model's training (\(end) ns) on")
         }

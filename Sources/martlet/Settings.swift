@@ -32,7 +32,9 @@ struct Settings {
         guard let text = reader.string(forKey: path(key)) else { return nil }
         guard let value = Value(argument: text) else {
             let allowed = Value.allValueStrings
-            let hint = allowed.isEmpty ? "expected \(name(of: Value.self))" : "expected one of \(allowed.joined(separator: ", "))"
+            let hint =
+                allowed.isEmpty
+                ? "expected \(name(of: Value.self))" : "expected one of \(allowed.joined(separator: ", "))"
             throw CommandError(.usage, "option '\(command).\(key)': '\(text)' is wrong; \(hint)")
         }
         return value

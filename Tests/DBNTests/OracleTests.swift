@@ -177,8 +177,7 @@ private struct GeneratedSums {
         bookCount += 1
     }
 
-    private mutating func writeDefinition(_ writer: inout DBNFileWriter, _ random: inout SeededRandom) throws
-    {
+    private mutating func writeDefinition(_ writer: inout DBNFileWriter, _ random: inout SeededRandom) throws {
         let instrument = Instrument(
             dataset: "MARTLET.TEST", symbol: "S\(random.below(1_000))", tickSize: random.value(Int64.self),
             lotSize: random.value(Int64.self))

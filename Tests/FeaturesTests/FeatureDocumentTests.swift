@@ -51,8 +51,7 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `Every value keeps to its documented bounds whatever comes in`(seed: UInt64, tickSize: Int64) throws
-    {
+    func `Every value keeps to its documented bounds whatever comes in`(seed: UInt64, tickSize: Int64) throws {
         var generator = MarketRecordGenerator(seed: seed, tickSize: tickSize, isDisorderly: true)
         let result = FeatureRunner(generator.makeRecords(tickCount: 5_000), tickSize: tickSize)
         var bounds: [ClosedRange<Float>] = []

@@ -57,8 +57,7 @@ struct SimulatorBookTests {
     }
 
     /// What does not fit, or nil.
-    static func difference(_ fields: MarketFields, from old: [Level], to new: [Level], isBid: Bool) -> String?
-    {
+    static func difference(_ fields: MarketFields, from old: [Level], to new: [Level], isBid: Bool) -> String? {
         let adds = fields.action == Action.add
         let oldPlace = old.firstIndex { $0.price == fields.price }
         let newPlace = new.firstIndex { $0.price == fields.price }

@@ -171,7 +171,8 @@ struct ConflationTests {
     @Test("Conflating input with a reading thread keeps order and completeness", arguments: 1...4)
     func inputThreaded(round: Int) {
         let outcome = runThreaded(
-            Self.feed(1_500), Self.options {
+            Self.feed(1_500),
+            Self.options {
                 $0.inputPolicy = .conflate
                 $0.messagesPerStep = 16 * round
             })

@@ -76,7 +76,9 @@ struct EvaluationTests {
                 mids: ticks.map(\.mid), resets: breaks, horizon: k, alpha: horizon.threshold)
             var result = HorizonResult(ticks: k)
             for index in ticks.indices {
-                guard let label = labels[index], !ticks[index].isWarming, isInPart(index, ticks[index]) else { continue }
+                guard let label = labels[index], !ticks[index].isWarming, isInPart(index, ticks[index]) else {
+                    continue
+                }
                 // The last label known at this tick is that of k ticks before, in the same run.
                 guard index - k >= runs[index], let known = labels[index - k] else { continue }
                 result.model.count(label: label.rawValue, prediction: ticks[index].directions[number])
@@ -102,7 +104,9 @@ struct EvaluationTests {
         left.map(\.model) == right.map(\.model) && left.map(\.persistence) == right.map(\.persistence)
     }
 
-    @Test("The evaluation equals a recomputation from the definition of the labels", arguments: 1...8 as ClosedRange<UInt64>)
+    @Test(
+        "The evaluation equals a recomputation from the definition of the labels",
+        arguments: 1...8 as ClosedRange<UInt64>)
     func recomputation(seed: UInt64) {
         let ticks = Self.ticks(3_000, seed: seed)
         let all = Self.evaluate([ticks], part: .all)

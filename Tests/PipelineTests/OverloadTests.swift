@@ -98,7 +98,9 @@ struct OverloadTests {
         pipeline.finish()
         let outcome = pipeline.outcome
         let first = 41 - outcome[.recordsDroppedOnInput]
-        #expect(outcome.stream.outline == outline(1...(first - 1), "gap \(first)+\(41 - first) droppedByOverload 1", 41...60))
+        #expect(
+            outcome.stream.outline
+                == outline(1...(first - 1), "gap \(first)+\(41 - first) droppedByOverload 1", 41...60))
         #expect(outcome[.gapsPublished] == 1 && outcome[.recordsLost] == 0)
         #expect(outcome.stream.signals.first { $0.inputSequence == 41 }?.has(.staleAfterGap) == true)
     }

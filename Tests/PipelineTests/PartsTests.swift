@@ -203,7 +203,8 @@ struct PartsTests {
     @Test("The smallest ring that is allowed is enough")
     func smallestRing() {
         var publisher = TestPublisher()
-        let messages = [publisher.definition()] + publisher.packets([Make.trade(flags: []), Make.trade(), Make.trade()])
+        let messages =
+            [publisher.definition()] + publisher.packets([Make.trade(flags: []), Make.trade(), Make.trade()])
         let size = PipelineOptions.ringBytesMin(horizons: 3)
         let outcome = run(messages, model: TestModel.allHeads, testOptions { $0.ringBytes = size })
         #expect(outcome[.ticks] == 2 && size == 1_024)

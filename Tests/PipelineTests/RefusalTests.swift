@@ -66,7 +66,8 @@ struct RefusalTests {
         let messages = [publisher.definition(tickSize: tickSize)] + publisher.packets(Make.books(2))
         let outcome = run(messages)
         #expect(outcome.incidents.count == 1)
-        #expect(outcome.incidents.first?.contains("T X refused: its tick size of \(tickSize)e-9 is out of range") == true)
+        #expect(
+            outcome.incidents.first?.contains("T X refused: its tick size of \(tickSize)e-9 is out of range") == true)
         let configured = run(
             Array(messages.dropFirst()),
             testOptions { $0.presets = [InstrumentPreset(dataset: nil, symbol: "X", tickSize: tickSize)] })
@@ -130,7 +131,9 @@ struct RefusalTests {
         let record = schema == .mbo ? Make.orderByOrder() : Make.trade()
         let packets = publisher.packets([record, record])
         let preset = testOptions { $0.presets = [InstrumentPreset(dataset: nil, symbol: "X", tickSize: Make.tickSize)] }
-        for definition in [publisher.definition(schema: .one(schema)), publisher.definition(tickSize: nil, schema: .one(schema))] {
+        for definition in [
+            publisher.definition(schema: .one(schema)), publisher.definition(tickSize: nil, schema: .one(schema)),
+        ] {
             let outcome = run([definition] + packets, preset)
             #expect(
                 outcome.incidents == [

@@ -74,7 +74,9 @@ struct StateTests {
         #expect(Self.resets(signals) == [0])
     }
 
-    @Test("A tick of several records gives one signal a horizon, with the last record's sequence", arguments: [1, 2, 3, 7])
+    @Test(
+        "A tick of several records gives one signal a horizon, with the last record's sequence",
+        arguments: [1, 2, 3, 7])
     func tick(size: Int) {
         let records = [
             Make.trade(flags: []), Make.book(flags: []), Make.book(bid: 98), Make.trade(), Make.status(7), Make.book(),
@@ -97,7 +99,8 @@ struct StateTests {
 
     @Test("A one-sided or empty book has a flag, no mid price and no prediction", arguments: oneSidedBooks)
     func oneSided(bid: Int64?, ask: Int64?) {
-        let signals = Self.signals([Make.book(), Make.book(bid: bid, ask: ask), Make.book()], model: TestModel.allHeads)
+        let signals = Self.signals(
+            [Make.book(), Make.book(bid: bid, ask: ask), Make.book()], model: TestModel.allHeads)
         for signal in signals[3..<6] {
             #expect(signal.has(.oneSidedBook) && !signal.has(.crossedBook))
             #expect(signal.midPrice == Price.undefined && signal.direction == 0)
@@ -153,7 +156,8 @@ struct StateTests {
         let records = Make.market(500, seed: 77, isDisorderly: true)
         let digests = [1, 7, 50].map { size in
             var publisher = TestPublisher()
-            return run([publisher.definition()] + publisher.packets(records, of: size), model: TestModel.allHeads).digest
+            return run([publisher.definition()] + publisher.packets(records, of: size), model: TestModel.allHeads)
+                .digest
         }
         #expect(Set(digests).count == 1)
     }

@@ -57,8 +57,7 @@ import Wire
         )
     }
 
-    @Test func `A new session without an end may have lost the old one's tail, and an old session is stale`()
-    {
+    @Test func `A new session without an end may have lost the old one's tail, and an old session is stale`() {
         let (outcomes, tracker) = feed([
             header(1, 2), header(1, 1, session: 6), header(3, 1), header(2, 1, session: 6),
         ])

@@ -348,8 +348,7 @@ extension BinanceStream {
         report.ticks += 1
         report.note(captureTimestamp)
         let best = levels[0]
-        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice
-        {
+        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice {
             report.crossedBooks.add(position)
         }
         if isOffTick(best.bidPrice) || isOffTick(best.askPrice) { report.offTickBooks.add(position) }

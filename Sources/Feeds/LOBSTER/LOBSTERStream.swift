@@ -102,8 +102,7 @@ final class LOBSTERStream: ConversionStream {
         report.books += 1
         report.ticks += 1
         let best = levels[0]
-        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice
-        {
+        if best.bidPrice != Price.undefined, best.askPrice != Price.undefined, best.bidPrice >= best.askPrice {
             report.crossedBooks.add(messagePosition)
         }
         if isOffTick(best.bidPrice) || isOffTick(best.askPrice) { report.offTickBooks.add(messagePosition) }
