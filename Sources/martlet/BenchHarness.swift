@@ -7,8 +7,10 @@ import Wire
 enum BenchContestant: Hashable {
     /// Receives and sends, nothing else: the price of the sockets.
     case forwarder
-    /// `martlet run --inline`.
+    /// `martlet run --inline` without what it measures beside its work.
     case inline
+    /// `martlet run --inline` as it is: stage timers, and the signals evaluated as they leave.
+    case observed
     /// The same with one message out for each message in, as the forwarder does it.
     case unbatched
     /// `martlet run` with one worker.
@@ -21,6 +23,7 @@ enum BenchContestant: Hashable {
         case .forwarder: "forwarder"
         case .inline: "processor, inline"
         case .unbatched: "processor, unbatched"
+        case .observed: "processor, observed"
         case .threaded: "processor, threads"
         case .peer: "Python peer"
         }
@@ -88,6 +91,7 @@ extension BenchContestant {
         case .forwarder: .forwarder
         case .inline: .inline
         case .unbatched: .unbatched
+        case .observed: .observed
         case .threaded: .threaded
         case .peer: preconditionFailure("The peer is a program of its own.")
         }
@@ -214,7 +218,7 @@ struct BenchSeries {
             guard seen.records == expected.records else {
                 throw CommandError(.software, "the peer gave \(seen.records) signals, not \(expected.records)")
             }
-        case .inline, .unbatched, .threaded:
+        case .inline, .unbatched, .observed, .threaded:
             guard seen.records == expected.records, seen.checksum == expected.checksum else {
                 throw CommandError(
                     .software, "\(contestant.name) gave other signals than the run without sockets: \(seen.records) with "

@@ -12,7 +12,7 @@ struct BenchNodeCommand: ParsableCommand {
         commandName: "node", abstract: "A process of a measurement, started by 'bench' itself.", shouldDisplay: false)
 
     enum Role: String, ExpressibleByArgument, CaseIterable {
-        case publisher, subscriber, forwarder, inline, unbatched, threaded
+        case publisher, subscriber, forwarder, inline, unbatched, observed, threaded
     }
 
     @Argument var role: Role
@@ -37,7 +37,7 @@ struct BenchNodeCommand: ParsableCommand {
             switch role {
             case .publisher: try publish()
             case .subscriber: try subscribe()
-            case .forwarder, .inline, .unbatched, .threaded: try BenchMiddle(self).run()
+            case .forwarder, .inline, .unbatched, .observed, .threaded: try BenchMiddle(self).run()
             }
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")

@@ -10,7 +10,7 @@ struct BenchTCPCommand: ParsableCommand {
         discussion: """
             CPU is that of the whole process, libzmq's threads included, from its first message until the last has left. \
             'inline' packs what is there, as 'run --inline' does; 'unbatched' sends a message for each that came, as the \
-            forwarder does.
+            forwarder does; 'observed' also times its stages and evaluates its signals, as 'run' always does.
 
               martlet bench tcp feeds/*.dbn.zst --records-per-packet 1,50 --rounds 7
             """)
@@ -50,7 +50,7 @@ struct BenchTCPCommand: ParsableCommand {
         let sizes = try BenchArguments.numbers(recordsPerPacket, "records-per-packet", 1...4_096)
         _ = try inRange(rounds, "rounds", 1...1_000)
         let machine = MachineDescription()
-        let contestants: [BenchContestant] = [.forwarder, .inline, .unbatched]
+        let contestants: [BenchContestant] = [.forwarder, .inline, .unbatched, .observed]
         var parts: [Part] = []
         var ticks = 0
         var checksum = ""
