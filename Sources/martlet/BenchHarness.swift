@@ -59,20 +59,30 @@ struct BenchRound {
         let binary = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let common = ["--timeout", "\(play.timeoutSeconds)"]
         let publisher = try BenchProcess(
-            binary, ["bench", "node", "publisher"] + play.files + common + [
-                "--records-per-packet", "\(play.recordsPerPacket)", "--rate", "\(play.rate)", "--ticks", "\(play.ticks)",
+            binary,
+            ["bench", "node", "publisher"] + play.files + common + [
+                "--records-per-packet", "\(play.recordsPerPacket)", "--rate", "\(play.rate)", "--ticks",
+                "\(play.ticks)",
             ])
         let feed = try publisher.hear(BenchFeedHello.self)
         let ends = common + ["--streams", "\(feed.streams)"]
         let middle: BenchProcess
         if case .peer(let python) = contestant {
             middle = try BenchProcess(
-                python, ["-m", "martlet.peer", "--input", feed.endpoint, "--output", "tcp://127.0.0.1:*", "--model",
-                    play.model, "--streams", "\(feed.streams)", "--json"])
+                python,
+                [
+                    "-m", "martlet.peer", "--input", feed.endpoint, "--output", "tcp://127.0.0.1:*",
+                    "--model",
+                    play.model, "--streams", "\(feed.streams)", "--json",
+                ])
         } else {
             middle = try BenchProcess(
-                binary, ["bench", "node", contestant.role.rawValue, "--input", feed.endpoint, "--model", play.model,
-                    "--idle", play.idle.rawValue] + ends)
+                binary,
+                [
+                    "bench", "node", contestant.role.rawValue, "--input", feed.endpoint, "--model",
+                    play.model,
+                    "--idle", play.idle.rawValue,
+                ] + ends)
         }
         let output = try middle.hear(BenchMiddleHello.self)
         let subscriber = try BenchProcess(
@@ -129,14 +139,17 @@ final class BenchProcess {
                 buffer = buffer[buffer.index(after: end)...]
                 do { return try JSONDecoder().decode(type, from: Data(line)) } catch {
                     throw CommandError(
-                        .software, "\(command) said '\(String(decoding: line, as: UTF8.self))', which is not a \(type)")
+                        .software,
+                        "\(command) said '\(String(decoding: line, as: UTF8.self))', which is not a \(type)")
                 }
             }
             let piece = output.fileHandleForReading.availableData
             guard !piece.isEmpty else {
                 process.waitUntilExit()
                 throw CommandError(
-                    .software, "\(command) ended without a result, by \(process.terminationReason == .exit ? "exit" : "signal")"
+                    .software,
+                    "\(command) ended without a result, with "
+                        + (process.terminationReason == .exit ? "status" : "signal")
                         + " \(process.terminationStatus)")
             }
             buffer.append(piece)
@@ -192,11 +205,14 @@ struct BenchSeries {
     }
 
     /// Plays one round of each, beginning with another one each time.
-    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws {
+    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws
+    {
         for round in 0..<count {
             for index in contestants.indices {
                 let contestant = contestants[(round + index) % contestants.count]
-                progress("round \(round + 1) of \(count): \(contestant.name), \(play.recordsPerPacket) records a message")
+                progress(
+                    "round \(round + 1) of \(count): \(contestant.name), \(play.recordsPerPacket) a message"
+                )
                 let result = try BenchRound.run(contestant, play)
                 try check(contestant, result)
                 rounds[contestant, default: []].append(result)
@@ -207,21 +223,25 @@ struct BenchSeries {
     private func check(_ contestant: BenchContestant, _ round: BenchRound) throws {
         let seen = round.subscriber
         guard round.middle.lost == 0 else {
-            throw CommandError(.software, "\(contestant.name) lost \(round.middle.lost) records: the figures mean nothing")
+            throw CommandError(
+                .software, "\(contestant.name) lost \(round.middle.lost) records: the figures mean nothing")
         }
         switch contestant {
         case .forwarder:
             guard seen.checksum == round.feed.checksum else {
-                throw CommandError(.software, "the forwarder's output is not its input: the figures mean nothing")
+                throw CommandError(
+                    .software, "the forwarder's output is not its input: the figures mean nothing")
             }
         case .peer:
             guard seen.records == expected.records else {
-                throw CommandError(.software, "the peer gave \(seen.records) signals, not \(expected.records)")
+                throw CommandError(
+                    .software, "the peer gave \(seen.records) signals, not \(expected.records)")
             }
         case .inline, .unbatched, .observed, .threaded:
             guard seen.records == expected.records, seen.checksum == expected.checksum else {
                 throw CommandError(
-                    .software, "\(contestant.name) gave other signals than the run without sockets: \(seen.records) with "
+                    .software,
+                    "\(contestant.name) gave other signals than the run without sockets: \(seen.records), "
                         + "checksum \(String(seen.checksum, radix: 16)), expected \(checksumLine)")
             }
         }

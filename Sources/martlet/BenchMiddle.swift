@@ -24,7 +24,8 @@ struct BenchMiddle {
     /// Both kinds of middle have the same sockets: one context each way, as `run` has.
     private func output(_ context: borrowing Context, readiness: String) throws -> PublisherSocket {
         var socket = try PublisherSocket(
-            context, .lossless(subscribers: 1, readinessTopic: readiness), options: BenchNodeCommand.publisherOptions)
+            context, .lossless(subscribers: 1, readinessTopic: readiness),
+            options: BenchNodeCommand.publisherOptions)
         try socket.bind("tcp://127.0.0.1:*")
         try BenchNodeCommand.say(BenchMiddleHello(endpoint: socket.lastEndpoint))
         try BenchWait.untilReady(&socket)
@@ -81,7 +82,8 @@ struct BenchMiddle {
     }
 
     private func run(
-        _ source: consuming MeteredSource, _ sink: consuming some SignalSink & ~Copyable, _ loaded: LoadedModel,
+        _ source: consuming MeteredSource, _ sink: consuming some SignalSink & ~Copyable,
+        _ loaded: LoadedModel,
         _ meter: inout Meter
     ) -> BenchMiddleResult {
         var pipeline = Pipeline(
