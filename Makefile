@@ -67,6 +67,19 @@ test: setup-test ## Build and run every test
 	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) $(SWIFT) test --skip-build
 	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
 	@$(MAKE) --no-print-directory fuzz-smoke
+	@$(MAKE) --no-print-directory bench-smoke
+
+.PHONY: bench-build
+bench-build: setup-test
+	@for product in martlet ring-bench FeatureBench ModelBench; do $(SWIFT) build -c release --product $$product || exit 1; done
+
+.PHONY: bench
+bench: bench-build ## Measure everything (minutes, on a quiet machine; MARTLET_FEEDS adds recorded days)
+	@Tests/Benchmarks/run.sh full $(PYTHON) $(FEED) $(MODEL)
+
+.PHONY: bench-smoke
+bench-smoke: bench-build ## Run every measurement at a tiny size, to see that it runs
+	@Tests/Benchmarks/run.sh smoke $(PYTHON) $(FEED) $(MODEL) > .build/bench-smoke.txt || { cat .build/bench-smoke.txt; exit 1; }
 
 .PHONY: replay
 replay: build ## Publish FEED (a DBN file) for a processor, at SPEED

@@ -69,8 +69,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
 
     public mutating func step(now: UInt64) -> Int {
         let messages = takeMessages()
-        // After a pause one message goes through all agents before the next is asked for, since to hear "none" costs a
-        // system call; while messages keep coming, ever more are taken at once.
+        // After a pause one message goes through all agents before the next is asked for, since to hear "none"
+        // costs a system call; while messages keep coming, ever more are taken at once.
         messageLimit = messages == messageLimit ? min(2 * messageLimit, messagesPerStep) : 1
         // What has found no room yet comes before the end.
         if messages == 0, pending == nil, pendingDefinition == nil { finishIfDone() }

@@ -1,15 +1,17 @@
 import ArgumentParser
 import Foundation
 
-/// Measurements of the program by itself: each prints the machine, the method, the figures and a checksum of what was computed.
+/// Measurements of the program by itself: each prints the machine, the method, the figures and a checksum of
+/// what was computed.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures rate, CPU and latency of the processor, over sockets and from memory.",
         discussion: """
-            Processes on loopback TCP, as in production: a lossless publisher that plays the feed from memory, the \
-            contestant, and a subscriber that counts and checks what arrives. Contestants take turns, so that a busy \
-            machine meets all alike; medians are printed with the lowest and the highest round.
+            Processes on loopback TCP, as in production: a lossless publisher that plays the feed from memory, \
+            the contestant, and a subscriber that counts and checks what arrives. Contestants take turns, so that \
+            a busy machine meets all alike; medians are printed with the lowest and the highest round. How often \
+            the program allocates is counted by the tests, whose counter replaces malloc.
 
               martlet bench tcp feeds/*.dbn.zst --records-per-packet 1,50
               martlet bench latency feeds/*.dbn.zst --rate 10000
@@ -67,7 +69,9 @@ struct Spread: Encodable {
     }
 
     /// For people, in the values' own unit.
-    func text(_ format: (Double) -> String) -> String { "\(format(median)) [\(format(low)) … \(format(high))]" }
+    func text(_ format: (Double) -> String) -> String {
+        "\(format(median)) [\(format(low)) … \(format(high))]"
+    }
 }
 
 /// The machine at the start of a measurement.
@@ -83,7 +87,8 @@ struct MachineDescription: Encodable, CustomStringConvertible {
         processor =
             line.flatMap { $0.split(separator: ":").last }
             .map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown processor"
-        kernel = MachineDescription.text("/proc/sys/kernel/osrelease").trimmingCharacters(in: .whitespacesAndNewlines)
+        kernel = MachineDescription.text("/proc/sys/kernel/osrelease").trimmingCharacters(
+            in: .whitespacesAndNewlines)
         cores = ProcessInfo.processInfo.activeProcessorCount
         load = MachineDescription.text("/proc/loadavg").split(separator: " ").prefix(3).joined(separator: " ")
     }

@@ -7,8 +7,10 @@ import Wire
 enum BenchContestant: Hashable {
     /// Receives and sends, nothing else: the price of the sockets.
     case forwarder
-    /// `martlet run --inline`.
+    /// `martlet run --inline` without what it measures beside its work.
     case inline
+    /// `martlet run --inline` as it is: stage timers, and the signals evaluated as they leave.
+    case observed
     /// The same with one message out for each message in, as the forwarder does it.
     case unbatched
     /// `martlet run` with one worker.
@@ -21,6 +23,7 @@ enum BenchContestant: Hashable {
         case .forwarder: "forwarder"
         case .inline: "processor, inline"
         case .unbatched: "processor, unbatched"
+        case .observed: "processor, observed"
         case .threaded: "processor, threads"
         case .peer: "Python peer"
         }
@@ -68,14 +71,16 @@ struct BenchRound {
             middle = try BenchProcess(
                 python,
                 [
-                    "-m", "martlet.peer", "--input", feed.endpoint, "--output", "tcp://127.0.0.1:*", "--model",
+                    "-m", "martlet.peer", "--input", feed.endpoint, "--output", "tcp://127.0.0.1:*",
+                    "--model",
                     play.model, "--streams", "\(feed.streams)", "--json",
                 ])
         } else {
             middle = try BenchProcess(
                 binary,
                 [
-                    "bench", "node", contestant.role.rawValue, "--input", feed.endpoint, "--model", play.model,
+                    "bench", "node", contestant.role.rawValue, "--input", feed.endpoint, "--model",
+                    play.model,
                     "--idle", play.idle.rawValue,
                 ] + ends)
         }
@@ -96,6 +101,7 @@ extension BenchContestant {
         case .forwarder: .forwarder
         case .inline: .inline
         case .unbatched: .unbatched
+        case .observed: .observed
         case .threaded: .threaded
         case .peer: preconditionFailure("The peer is a program of its own.")
         }
@@ -133,7 +139,8 @@ final class BenchProcess {
                 buffer = buffer[buffer.index(after: end)...]
                 do { return try JSONDecoder().decode(type, from: Data(line)) } catch {
                     throw CommandError(
-                        .software, "\(command) said '\(String(decoding: line, as: UTF8.self))', which is not a \(type)")
+                        .software,
+                        "\(command) said '\(String(decoding: line, as: UTF8.self))', which is not a \(type)")
                 }
             }
             let piece = output.fileHandleForReading.availableData
@@ -141,7 +148,8 @@ final class BenchProcess {
                 process.waitUntilExit()
                 throw CommandError(
                     .software,
-                    "\(command) ended without a result, by \(process.terminationReason == .exit ? "exit" : "signal")"
+                    "\(command) ended without a result, with "
+                        + (process.terminationReason == .exit ? "status" : "signal")
                         + " \(process.terminationStatus)")
             }
             buffer.append(piece)
@@ -197,12 +205,14 @@ struct BenchSeries {
     }
 
     /// Plays one round of each, beginning with another one each time.
-    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws {
+    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws
+    {
         for round in 0..<count {
             for index in contestants.indices {
                 let contestant = contestants[(round + index) % contestants.count]
                 progress(
-                    "round \(round + 1) of \(count): \(contestant.name), \(play.recordsPerPacket) records a message")
+                    "round \(round + 1) of \(count): \(contestant.name), \(play.recordsPerPacket) a message"
+                )
                 let result = try BenchRound.run(contestant, play)
                 try check(contestant, result)
                 rounds[contestant, default: []].append(result)
@@ -219,17 +229,19 @@ struct BenchSeries {
         switch contestant {
         case .forwarder:
             guard seen.checksum == round.feed.checksum else {
-                throw CommandError(.software, "the forwarder's output is not its input: the figures mean nothing")
+                throw CommandError(
+                    .software, "the forwarder's output is not its input: the figures mean nothing")
             }
         case .peer:
             guard seen.records == expected.records else {
-                throw CommandError(.software, "the peer gave \(seen.records) signals, not \(expected.records)")
+                throw CommandError(
+                    .software, "the peer gave \(seen.records) signals, not \(expected.records)")
             }
-        case .inline, .unbatched, .threaded:
+        case .inline, .unbatched, .observed, .threaded:
             guard seen.records == expected.records, seen.checksum == expected.checksum else {
                 throw CommandError(
                     .software,
-                    "\(contestant.name) gave other signals than the run without sockets: \(seen.records) with "
+                    "\(contestant.name) gave other signals than the run without sockets: \(seen.records), "
                         + "checksum \(String(seen.checksum, radix: 16)), expected \(checksumLine)")
             }
         }

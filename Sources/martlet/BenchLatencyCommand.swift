@@ -8,8 +8,8 @@ struct BenchLatencyCommand: ParsableCommand {
         commandName: "latency",
         abstract: "From the return of receive to the return of send at a fixed rate, one record a message.",
         discussion: """
-            The publisher keeps its pace by absolute times. What a tick costs inside the process is the processor's \
-            latency minus the forwarder's in the same round; the threaded pipeline stands beside it.
+            The publisher keeps its pace by absolute times. What a tick costs inside the process is the \
+            processor's latency minus the forwarder's in the same round; the threaded pipeline stands beside it.
 
               martlet bench latency feeds/*.dbn.zst --rate 10000
             """)
@@ -61,7 +61,8 @@ struct BenchLatencyCommand: ParsableCommand {
         try series.run(contestants, rounds: rounds) { progress.show($0) }
         progress.clear()
         let report = Report(
-            machine: machine, ticks: series.rounds[.forwarder]?.first?.feed.ticks ?? 0, rounds: rounds, rate: rate,
+            machine: machine, ticks: series.rounds[.forwarder]?.first?.feed.ticks ?? 0, rounds: rounds,
+            rate: rate,
             idle: idle.rawValue, checksum: series.checksumLine,
             contestants: contestants.map { BenchLatencyCommand.figures($0, series) })
         if arguments.json { try BenchOutput.print(json: report) } else { print(table(report)) }
@@ -76,23 +77,26 @@ struct BenchLatencyCommand: ParsableCommand {
         ]
         let own = quantiles.map { Spread(series.figures(contestant, $0)) }
         return Figures(
-            name: contestant.name, p50: own[0], p99: own[1], p999: own[2], p50AboveForwarder: above(quantiles[0]),
+            name: contestant.name, p50: own[0], p99: own[1], p999: own[2],
+            p50AboveForwarder: above(quantiles[0]),
             p99AboveForwarder: above(quantiles[1]), p999AboveForwarder: above(quantiles[2]))
     }
 
     private func table(_ report: Report) -> String {
         var lines = [
             "\(report.machine)",
-            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP, one record a message, "
+            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP, a record a message, "
                 + "\(Format.count(Int(report.rate))) ticks/s, idle strategy \(report.idle);",
-            "         receive-return to send-return of each tick (forwarder: of each message); median [lowest … highest]",
+            "         receive-return to send-return of each tick (forwarder: of each message); "
+                + "median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum) in every round", "",
             BenchOutput.row("", ["p50", "p99", "p99.9"]),
         ]
         for figures in report.contestants {
             lines.append(
                 BenchOutput.row(
-                    figures.name, [figures.p50, figures.p99, figures.p999].map { $0.text(BenchOutput.nanoseconds) }))
+                    figures.name,
+                    [figures.p50, figures.p99, figures.p999].map { $0.text(BenchOutput.nanoseconds) }))
             guard let p50 = figures.p50AboveForwarder, let p99 = figures.p99AboveForwarder,
                 let p999 = figures.p999AboveForwarder
             else { continue }

@@ -24,7 +24,8 @@ struct BenchMiddle {
     /// Both kinds of middle have the same sockets: one context each way, as `run` has.
     private func output(_ context: borrowing Context, readiness: String) throws -> PublisherSocket {
         var socket = try PublisherSocket(
-            context, .lossless(subscribers: 1, readinessTopic: readiness), options: BenchNodeCommand.publisherOptions)
+            context, .lossless(subscribers: 1, readinessTopic: readiness),
+            options: BenchNodeCommand.publisherOptions)
         try socket.bind("tcp://127.0.0.1:*")
         try BenchNodeCommand.say(BenchMiddleHello(endpoint: socket.lastEndpoint))
         try BenchWait.untilReady(&socket)
@@ -74,6 +75,17 @@ struct BenchMiddle {
         let sink = ZeroMQSink(
             try output(outputContext, readiness: Readiness.signalsTopic(model: loaded.name)))
         let source = MeteredSource(ZeroMQSource(try input(inputContext)))
+        guard node.role == .observed else { return run(source, sink, loaded, &meter) }
+        let evaluation = Evaluation(
+            horizons: loaded.model.metadata.horizons.compactMap(Evaluation.Horizon.init), part: .all)
+        return run(source, ObservedSink(sink, digest: nil, evaluation: evaluation), loaded, &meter)
+    }
+
+    private func run(
+        _ source: consuming MeteredSource, _ sink: consuming some SignalSink & ~Copyable,
+        _ loaded: LoadedModel,
+        _ meter: inout Meter
+    ) -> BenchMiddleResult {
         var pipeline = Pipeline(
             source: source, sink: sink, model: loaded.model, options: BenchMiddle.options(node, loaded))
         var threadSeconds: Double?
@@ -96,6 +108,7 @@ struct BenchMiddle {
         options.idle = node.idle
         options.heartbeatNanoseconds = 0
         options.stopsAtEndOfSessions = true
+        options.measuresStages = node.role == .observed
         // One message in, one message out: as many sends as the forwarder has.
         if node.role == .unbatched { options.messagesPerStep = 1 }
         return options

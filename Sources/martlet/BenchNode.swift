@@ -6,13 +6,14 @@ import Recorder
 import Wire
 import ZeroMQ
 
-/// One process of a measurement. It says on standard output what its parent must know, one JSON object a line.
+/// One process of a measurement. It tells its parent on standard output, one JSON object a line.
 struct BenchNodeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "A process of a measurement, started by 'bench' itself.", shouldDisplay: false)
+        commandName: "node", abstract: "A process of a measurement, started by 'bench' itself.",
+        shouldDisplay: false)
 
     enum Role: String, ExpressibleByArgument, CaseIterable {
-        case publisher, subscriber, forwarder, inline, unbatched, threaded
+        case publisher, subscriber, forwarder, inline, unbatched, observed, threaded
     }
 
     @Argument var role: Role
@@ -37,7 +38,7 @@ struct BenchNodeCommand: ParsableCommand {
             switch role {
             case .publisher: try publish()
             case .subscriber: try subscribe()
-            case .forwarder, .inline, .unbatched, .threaded: try BenchMiddle(self).run()
+            case .forwarder, .inline, .unbatched, .observed, .threaded: try BenchMiddle(self).run()
             }
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
@@ -68,7 +69,9 @@ struct BenchNodeCommand: ParsableCommand {
         }
         if let failure = replay.failure { throw CommandError(.data, "\(failure)") }
         let facts = BenchFeed.facts(feed)
-        let seconds = try BenchNodeCommand.play(feed, pace: pace(ticks: replay.ticks, messages: feed.messageCount)) {
+        let seconds = try BenchNodeCommand.play(
+            feed, pace: pace(ticks: replay.ticks, messages: feed.messageCount)
+        ) {
             try BenchNodeCommand.say(
                 BenchFeedHello(
                     endpoint: $0, ticks: replay.ticks, messages: feed.messageCount, streams: facts.streams,
@@ -82,10 +85,13 @@ struct BenchNodeCommand: ParsableCommand {
         rate > 0 ? 1e9 / rate * Double(ticks) / Double(max(messages, 1)) : 0
     }
 
-    private static func play(_ feed: MemoryFeed, pace: Double, hello: (String) throws -> Void) throws -> Double {
+    private static func play(_ feed: MemoryFeed, pace: Double, hello: (String) throws -> Void) throws
+        -> Double
+    {
         let context = try Context()
         var socket = try PublisherSocket(
-            context, .lossless(subscribers: 1, readinessTopic: Readiness.replayTopic), options: publisherOptions)
+            context, .lossless(subscribers: 1, readinessTopic: Readiness.replayTopic),
+            options: publisherOptions)
         try socket.bind("tcp://127.0.0.1:*")
         try hello(socket.lastEndpoint)
         try BenchWait.untilReady(&socket)
@@ -174,7 +180,7 @@ enum BenchFeed {
     /// A feed that needs more is to be cut by `--ticks`.
     static let byteCountMax = 4 << 30
 
-    /// The sum over the records' hashes: the order does not matter, which every record's own sequence or time states.
+    /// The sum over the records' hashes. Their order does not matter: each record states its sequence or time.
     static func checksum(_ payload: UnsafeRawBufferPointer) -> UInt64 {
         var sum: UInt64 = 0
         var offset = 0
@@ -182,7 +188,9 @@ enum BenchFeed {
             let end = offset + Int(payload[offset]) * 4
             var hash: UInt64 = 0xCBF2_9CE4_8422_2325
             while offset + 8 <= end {
-                hash = (hash ^ payload.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
+                hash =
+                    (hash ^ payload.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                    &* 0x9E37_79B9_7F4A_7C15
                 offset += 8
             }
             // Record lengths are multiples of 4 bytes.
@@ -210,16 +218,20 @@ enum BenchFeed {
     }
 
     /// Whether this is the end of a session, at the price of one load: such a message ends with its header.
-    static func endsSession(_ message: borrowing Message) -> Bool { message.withUnsafeBytes { endsSession($0) } }
+    static func endsSession(_ message: borrowing Message) -> Bool {
+        message.withUnsafeBytes { endsSession($0) }
+    }
 
     static func endsSession(_ message: UnsafeRawBufferPointer) -> Bool {
         guard message.count > PacketHeader.byteCount else { return false }
-        let start = message.loadUnaligned(fromByteOffset: message.count - PacketHeader.byteCount, as: UInt32.self)
+        let start = message.loadUnaligned(
+            fromByteOffset: message.count - PacketHeader.byteCount, as: UInt32.self)
         return start == endMark
     }
 
     private static let endMark =
-        UInt32(PacketHeader.magic) | UInt32(PacketHeader.version) << 16 | UInt32(PacketHeader.Kind.endOfSession) << 24
+        UInt32(PacketHeader.magic) | UInt32(PacketHeader.version) << 16 | UInt32(
+            PacketHeader.Kind.endOfSession) << 24
 }
 
 enum BenchWait {
@@ -236,7 +248,7 @@ enum BenchWait {
         while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 
-    /// Linux rounds sleeps up by 50 µs unless told otherwise. Without the file the pace is less even, no more.
+    /// Linux rounds sleeps up by 50 µs unless told otherwise. Without the file the pace is less even.
     static func sharpenTimers() {
         guard let file = fopen("/proc/self/timerslack_ns", "w") else { return }
         fputs("1", file)

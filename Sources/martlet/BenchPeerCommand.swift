@@ -5,10 +5,11 @@ import Foundation
 struct BenchPeerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peer",
-        abstract: "Throughput over TCP beside pyzmq, NumPy features and ONNX Runtime (python/martlet/peer.py).",
+        abstract:
+            "Throughput over TCP beside pyzmq, NumPy features and ONNX Runtime (python/martlet/peer.py).",
         discussion: """
-            The same feed in the same packets through the same model; the signals are the same but for the last bits of \
-            the probabilities, which python/tests/test_peer.py checks.
+            The same feed in the same packets through the same model; the signals are the same but for the last \
+            bits of the probabilities, which python/tests/test_peer.py checks.
 
               martlet bench peer feeds/*.dbn.zst --python .venv/bin/python
             """)
@@ -74,11 +75,12 @@ struct BenchPeerCommand: ParsableCommand {
     private func table(_ report: Report) -> String {
         var lines = [
             "\(report.machine)",
-            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; median [lowest … highest]",
+            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; "
+                + "median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum)", "",
             BenchOutput.row(
                 "records a message",
-                ["Python peer, ticks/s", "processor, ticks/s", "ratio", "peer's CPU per tick", "processor's"]),
+                ["peer, ticks/s", "processor, ticks/s", "ratio", "peer's CPU per tick", "processor's"]),
         ]
         for part in report.parts {
             lines.append(

@@ -8,9 +8,9 @@ struct BenchTCPCommand: ParsableCommand {
         commandName: "tcp",
         abstract: "CPU per tick and throughput over TCP, beside a forwarder that only receives and sends.",
         discussion: """
-            CPU is that of the whole process, libzmq's threads included, from its first message until the last has left. \
-            'inline' packs what is there, as 'run --inline' does; 'unbatched' sends a message for each that came, as the \
-            forwarder does.
+            CPU is that of the whole process, libzmq's threads included, from its first message until the last \
+            has left. 'inline' packs what is there, as 'run --inline' does; 'unbatched' sends a message for each \
+            that came, as the forwarder does; 'observed' also times its stages and evaluates its signals, as 'run' always does.
 
               martlet bench tcp feeds/*.dbn.zst --records-per-packet 1,50 --rounds 7
             """)
@@ -50,7 +50,7 @@ struct BenchTCPCommand: ParsableCommand {
         let sizes = try BenchArguments.numbers(recordsPerPacket, "records-per-packet", 1...4_096)
         _ = try inRange(rounds, "rounds", 1...1_000)
         let machine = MachineDescription()
-        let contestants: [BenchContestant] = [.forwarder, .inline, .unbatched]
+        let contestants: [BenchContestant] = [.forwarder, .inline, .unbatched, .observed]
         var parts: [Part] = []
         var ticks = 0
         var checksum = ""
@@ -79,7 +79,8 @@ struct BenchTCPCommand: ParsableCommand {
         let threads = series.figures(contestant) { $0.threadPerTick ?? 0 }
         return Figures(
             name: contestant.name, cpuPerTick: Spread(series.figures(contestant, \.cpuPerTick)),
-            ticksPerSecond: Spread(series.figures(contestant, \.ticksPerSecond)), threadPerTick: Spread(threads),
+            ticksPerSecond: Spread(series.figures(contestant, \.ticksPerSecond)),
+            threadPerTick: Spread(threads),
             cpuAboveForwarder: contestant.isForwarder
                 ? nil : Spread(series.paired(contestant, .forwarder, \.cpuPerTick, -)),
             throughputRatio: contestant.isForwarder
@@ -89,16 +90,22 @@ struct BenchTCPCommand: ParsableCommand {
     private func table(_ report: Report) -> String {
         var lines = [
             "\(report.machine)",
-            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; median [lowest … highest]",
+            "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP; "
+                + "median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum) in every round",
         ]
         for part in report.parts {
             lines.append(
-                "\n\(part.recordsPerPacket) records a message at most: \(Format.count(part.messages)) messages")
+                "\n\(part.recordsPerPacket) records a message at most: "
+                    + "\(Format.count(part.messages)) messages"
+            )
             lines.append(
                 BenchOutput.row(
                     "",
-                    ["CPU per tick", "of that its own thread", "ticks/s", "CPU above forwarder", "rate / forwarder"]))
+                    [
+                        "CPU per tick", "of that its own thread", "ticks/s", "CPU above forwarder",
+                        "rate / forwarder",
+                    ]))
             for figures in part.contestants {
                 lines.append(
                     BenchOutput.row(

@@ -39,8 +39,8 @@ struct Endpoint {
 
 /// What commands that subscribe have in common.
 enum Subscriptions {
-    /// A subscriber has nothing to deliver but its subscriptions: it does not wait at its end for a publisher that is gone to
-    /// come back and take them.
+    /// A subscriber has nothing to deliver but its subscriptions: at its end it does not wait for a publisher
+    /// that is gone to come back and take them.
     static var options: SocketOptions {
         var options = SocketOptions()
         options.lingerMilliseconds = 0

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# All measurements, one after the other: `make bench` at full size, `make bench-smoke` so small that it takes seconds and
+# shows only that they still run.
+#
+#     run.sh full|smoke PYTHON FEED MODEL
+#
+# With MARTLET_FEEDS, a folder of recorded days, the full size takes these as well.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+size=$1 python=$2 feed=$3 model=$4
+bin=.build/release/martlet
+export PYTHONPATH=python
+
+heading() { printf '\n== %s\n' "$1"; }
+
+# Prints the days to measure: the repository's feed, and what can be converted.
+days() {
+    echo "$feed"
+    [ "$size" = full ] && [ -n "${MARTLET_FEEDS:-}" ] || return 0
+    local goog=$MARTLET_FEEDS/lobster/LOBSTER_SampleFile_GOOG_2012-06-21_10.zip
+    local bitcoin=$MARTLET_FEEDS/binance/usdm_btcusdt_20240808.gz
+    if [ -f "$goog" ]; then
+        [ -f .build/goog.dbn.zst ] || $bin convert --from lobster "$goog" --out .build/goog.dbn.zst >&2
+        echo .build/goog.dbn.zst
+    fi
+    if [ -f "$bitcoin" ]; then
+        [ -f .build/btcusdt.dbn.zst ] || $bin convert --from binance "$bitcoin" --out .build/btcusdt.dbn.zst >&2
+        echo .build/btcusdt.dbn.zst
+    fi
+}
+
+if [ "$size" = smoke ]; then
+    passes=2 tcp="--rounds 1 --ticks 2000" latency="--rounds 1 --ticks 2000" peer="--rounds 1 --ticks 1000"
+    ring="--runs 3 --microseconds 200 --items 80"
+else
+    passes=21 tcp="--rounds 11" latency="--rounds 3 --ticks 100000" peer="--rounds 5" ring="--runs 101"
+fi
+
+while read -r day; do
+    heading "rate from memory: $day"
+    $bin bench score "$day" --model "$model" --passes $passes
+    heading "CPU and throughput over TCP: $day"
+    $bin bench tcp "$day" --model "$model" --records-per-packet 1,50 $tcp
+    heading "latency at a fixed rate: $day"
+    $bin bench latency "$day" --model "$model" --rate 10000 $latency
+    heading "beside a program in Python: $day"
+    $bin bench peer "$day" --model "$model" --python "$python" --records-per-packet 1,50 $peer
+done < <(days)
+
+heading "features"
+.build/release/FeatureBench
+heading "models"
+[ -f .build/bench-models/.stamp ] || {
+    mkdir -p .build/bench-models
+    "$python" python/oracles/make_models.py bench .build/bench-models
+    touch .build/bench-models/.stamp
+}
+if [ "$size" = smoke ]; then
+    .build/release/ModelBench "$(ls .build/bench-models/*.onnx | head -1)"
+else
+    .build/release/ModelBench .build/bench-models/*.onnx
+fi
+heading "rings beside others"
+[ .build/ring-peers -nt Tests/Benchmarks/RingPeers/ring_peers.cpp ] ||
+    g++ -std=c++20 -O3 -march=x86-64-v3 -pthread Tests/Benchmarks/RingPeers/ring_peers.cpp -o .build/ring-peers
+# A busy machine may leave no run undisturbed: that is said, and is no fault of the program.
+"$python" Tests/Benchmarks/RingPeers/compare.py .build/release/ring-bench .build/ring-peers $ring || echo "rings: no figures"
