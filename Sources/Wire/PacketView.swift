@@ -190,7 +190,8 @@ extension PacketView {
     {
         let end = message.byteCount
         var offset = start
-        for _ in 0..<count {
+        // An `Int` range: without optimisation, one of another type allocates for each element.
+        for _ in 0..<Int(count) {
             guard offset < end else {
                 error = WireError(.recordTruncated, at: end)
                 return false

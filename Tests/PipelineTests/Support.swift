@@ -248,6 +248,11 @@ extension Pipeline where Source == ListSource, Sink == ListSink {
             published: publisher.sink.messages, counters: counters, incidents: incidents.snapshot.incidents.map(\.text))
     }
 
+    /// Which agents have finished.
+    var finished: (ingest: Bool, workers: Bool, publisher: Bool) {
+        (ingest.isFinished, (0..<workers.count).allSatisfy { workers[$0].isFinished }, publisher.isFinished)
+    }
+
     /// Steps all agents until a round does nothing.
     mutating func settle() {
         while step() > 0 {}
