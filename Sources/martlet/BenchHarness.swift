@@ -205,8 +205,7 @@ struct BenchSeries {
     }
 
     /// Plays one round of each, beginning with another one each time.
-    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws
-    {
+    mutating func run(_ contestants: [BenchContestant], rounds count: Int, progress: (String) -> Void) throws {
         for round in 0..<count {
             for index in contestants.indices {
                 let contestant = contestants[(round + index) % contestants.count]
