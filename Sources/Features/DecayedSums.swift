@@ -25,18 +25,22 @@ struct DecayedSums: ~Copyable {
     private let sums: UnsafeMutablePointer<Lanes>
     /// λ of the step that is under way.
     private var decays = Lanes(repeating: 0)
+    /// Kept, because `allCases` makes an array each time, and a reset in the middle of a run must not allocate.
+    private let channelCount: Int
 
     init() {
-        let byteCount = Channel.allCases.count * MemoryLayout<Lanes>.stride
+        let channelCount = Channel.allCases.count
+        self.channelCount = channelCount
+        let byteCount = channelCount * MemoryLayout<Lanes>.stride
         sums = unsafe UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
-            .bindMemory(to: Lanes.self, capacity: Channel.allCases.count)
-        unsafe sums.initialize(repeating: Lanes(repeating: 0), count: Channel.allCases.count)
+            .bindMemory(to: Lanes.self, capacity: channelCount)
+        unsafe sums.initialize(repeating: Lanes(repeating: 0), count: channelCount)
     }
 
     deinit { unsafe UnsafeMutableRawPointer(sums).deallocate() }
 
     mutating func reset() {
-        unsafe sums.update(repeating: Lanes(repeating: 0), count: Channel.allCases.count)
+        unsafe sums.update(repeating: Lanes(repeating: 0), count: channelCount)
     }
 
     /// Begins a step, `elapsed` seconds after the one before; not negative.

@@ -80,6 +80,8 @@ struct AllocationTests {
         let all = martlet_malloc_count_process() - process
         #expect(count == 0)
         #expect(published[.signalsPublished] - signals >= ticks)
-        print("allocations over \(ticks) ticks (\(policy)): \(count) on the thread, \(all) in the process with other tests")
+        print(
+            "allocations over \(ticks) ticks (\(policy)): \(count) on the thread, \(all) in the process with other tests"
+        )
     }
 }

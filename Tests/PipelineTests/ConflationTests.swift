@@ -113,7 +113,7 @@ struct ConflationTests {
     func input() {
         let messages = Self.feed(60)
         var pipeline = makePipeline(messages, available: 102, Self.options { $0.inputPolicy = .conflate })
-        _ = pipeline.ingest.step(now: 0)
+        pipeline.takeAll()
         #expect(pipeline.outcome[.recordsConflatedOnInput] > 0)
         pipeline.finish()
         let outcome = pipeline.outcome
@@ -133,6 +133,8 @@ struct ConflationTests {
         var publisher = TestPublisher()
         let messages = [publisher.definition()] + publisher.packets(Make.books(60), of: 3)
         var pipeline = makePipeline(messages, Self.options { $0.inputPolicy = .conflate })
+        pipeline.takeAll()
+        #expect(pipeline.outcome[.recordsConflatedOnInput] > 0)
         pipeline.runInline()
         #expect(Self.isComplete(pipeline.outcome.stream, 1...60))
         #expect(pipeline.outcome.stream.signals.last?.inputSequence == 60)
@@ -145,6 +147,8 @@ struct ConflationTests {
         publisher.restart()
         messages += publisher.packets(Make.books(5))
         var pipeline = makePipeline(messages, Self.options { $0.inputPolicy = .conflate })
+        pipeline.takeAll()
+        #expect(pipeline.outcome[.recordsConflatedOnInput] > 0)
         pipeline.runInline()
         let stream = pipeline.outcome.stream
         #expect(stream.gaps.last?.outline == "gap 1+? conflated 2")
@@ -158,7 +162,7 @@ struct ConflationTests {
         let records = Make.books(40).flatMap { [Make.trade(flags: []), $0] }
         let messages = [publisher.definition()] + publisher.packets(records, of: 2)
         var pipeline = makePipeline(messages, Self.options { $0.inputPolicy = .conflate })
-        _ = pipeline.ingest.step(now: 0)
+        pipeline.takeAll()
         pipeline.runInline()
         let outcome = pipeline.outcome
         #expect(outcome[.recordsDroppedOnInput] > 0 && outcome[.recordsConflatedOnInput] == 0)

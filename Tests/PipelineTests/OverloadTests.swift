@@ -92,7 +92,7 @@ struct OverloadTests {
                 $0.inputPolicy = .drop
                 $0.messagesPerStep = 100
             })
-        _ = pipeline.ingest.step(now: 0)
+        pipeline.takeAll()
         let dropped = pipeline.outcome[.recordsDroppedOnInput]
         #expect(dropped > 0 && dropped < 40)
         pipeline.finish()
@@ -119,7 +119,7 @@ struct OverloadTests {
                     $0.inputPolicy = .drop
                     $0.messagesPerStep = 100
                 })
-            _ = pipeline.ingest.step(now: 0)
+            pipeline.takeAll()
             let first = 41 - pipeline.outcome[.recordsDroppedOnInput]
             pipeline.settle()
             pipeline.ingest.source.available = messages.count
@@ -146,7 +146,7 @@ struct OverloadTests {
                 $0.inputPolicy = .drop
                 $0.messagesPerStep = 100
             })
-        _ = pipeline.ingest.step(now: 0)
+        pipeline.takeAll()
         pipeline.finish()
         let stream = pipeline.outcome.stream
         #expect(stream.gaps.map(\.outline) == ["gap 1+? droppedByOverload 2", "gap 11+2 lostOnInput 2"])

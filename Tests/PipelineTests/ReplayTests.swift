@@ -152,7 +152,9 @@ struct ReplayTests {
     func counts() throws {
         var replay = replay([try FeedFile.head(300, in: folder)]) { $0.recordsPerPacketMax = 7 }
         let sent = messages(&replay)
-        let (ticks, packets, records, skipped) = (replay.ticks, replay.packets, replay.recordsSent, replay.recordsSkipped)
+        let (ticks, packets, records, skipped) = (
+            replay.ticks, replay.packets, replay.recordsSent, replay.recordsSkipped
+        )
         #expect(ticks == 300 && packets == sent.count && records >= 300 && skipped == 0)
         let largest = try sent.map { try $0.withUnsafeBytes { try PacketView.parse($0).get().header.count } }.max()
         #expect(largest == 7)
@@ -297,7 +299,9 @@ struct ReplayTests {
         try export.run(&replay) { _ in }
         let (ticks, names) = (export.ticks, export.instruments)
         #expect(ticks == 300 && names == ["TEST/ONE", "TEST/TWO"])
-        func payload(_ name: String, _ byteCount: Int) -> [UInt8] { Repository.read(folder.path(name)).suffix(byteCount) }
+        func payload(_ name: String, _ byteCount: Int) -> [UInt8] {
+            Repository.read(folder.path(name)).suffix(byteCount)
+        }
         #expect(Repository.read(folder.path("features.npy")).count % 64 == 300 * FeatureExtractor.count * 4 % 64)
         var again = self.replay(paths)
         let streams = run(messages(&again)).streams

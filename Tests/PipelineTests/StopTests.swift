@@ -75,11 +75,14 @@ struct StopTests {
         var first = TestPublisher(symbol: "A")
         var second = TestPublisher(symbol: "B")
         var old = TestPublisher(symbol: "B", session: 0)
-        var messages = [first.definition(), second.definition(), first.packet(Make.books(3)), second.packet(Make.books(3))]
+        var messages = [
+            first.definition(), second.definition(), first.packet(Make.books(3)), second.packet(Make.books(3)),
+        ]
         messages += [first.end(), old.packet([Make.book()]), old.end(), second.heartbeat()]
         let early = messages.count
         messages += [second.packet(Make.books(2)), second.end(), first.heartbeat(), second.heartbeat()]
-        var pipeline = makePipeline(messages, available: early, ends: false, testOptions { $0.stopsAtEndOfSessions = true })
+        var pipeline = makePipeline(
+            messages, available: early, ends: false, testOptions { $0.stopsAtEndOfSessions = true })
         for _ in 0..<20 { _ = pipeline.step() }
         #expect(!pipeline.finished.ingest, "B is open: an old session's end does not count")
         pipeline.ingest.source.available = messages.count
@@ -95,7 +98,8 @@ struct StopTests {
         messages += [publisher.heartbeat()]
         let available = messages.count
         messages += [publisher.packet(Make.books(2)), publisher.end()]
-        var pipeline = makePipeline(messages, available: available, ends: false, testOptions { $0.stopsAtEndOfSessions = true })
+        var pipeline = makePipeline(
+            messages, available: available, ends: false, testOptions { $0.stopsAtEndOfSessions = true })
         for _ in 0..<20 { _ = pipeline.step() }
         #expect(!pipeline.finished.ingest)
         pipeline.ingest.source.available = messages.count

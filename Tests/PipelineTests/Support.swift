@@ -268,6 +268,11 @@ extension Pipeline where Source == ListSource, Sink == ListSink {
         runInline()
     }
 
+    /// Lets ingest take everything that is there, while nobody empties its rings.
+    mutating func takeAll() {
+        while ingest.step(now: 0) > 0 {}
+    }
+
     /// Steps ingest and the first worker, and not the publisher: the signal ring fills.
     mutating func stepWithoutPublisher(_ count: Int) {
         for _ in 0..<count {
