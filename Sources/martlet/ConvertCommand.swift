@@ -40,6 +40,10 @@ struct ConvertCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let settings = try await Settings(command: "convert", path: configuration.config)
         try checkReadable(inputs)
+        let target = URL(fileURLWithPath: out).resolvingSymlinksInPath().path
+        for input in inputs where URL(fileURLWithPath: input).resolvingSymlinksInPath().path == target {
+            throw CommandError(.usage, "--out \(out) is one of the inputs, which it would replace")
+        }
         let texts = try settings.values(instrument, "instrument")
         let report = try convert(texts)
         guard json else {

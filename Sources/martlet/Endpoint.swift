@@ -21,6 +21,10 @@ struct Endpoint {
         guard let scheme = address.range(of: "://"), !address[scheme.upperBound...].isEmpty else {
             throw CommandError(.usage, "endpoint '\(text)' is wrong; expected for example tcp://127.0.0.1:5556")
         }
+        // libzmq has other transports, which need other sockets, or abort the process when they cannot start.
+        guard ["tcp", "ipc"].contains(address[..<scheme.lowerBound]) else {
+            throw CommandError(.usage, "endpoint '\(text)' is wrong; expected tcp://HOST:PORT or ipc://PATH")
+        }
         self.address = address
     }
 

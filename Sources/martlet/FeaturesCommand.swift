@@ -49,6 +49,17 @@ struct FeaturesCommand: AsyncParsableCommand {
         do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(.data, "\(error)") }
         var options = FeedReplay.Options()
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
+        // An older description must not stand beside arrays that a failure leaves unfinished.
+        let description = URL(fileURLWithPath: out + "/features.json")
+        if FileManager.default.fileExists(atPath: description.path) {
+            do { try FileManager.default.removeItem(at: description) } catch {
+                throw CommandError(.noInput, "\(description.path) cannot be replaced: \(error.localizedDescription)")
+            }
+        }
+        try export(options, to: description)
+    }
+
+    private func export(_ options: FeedReplay.Options, to path: URL) throws {
         var replay = FeedReplay(paths: files, options: options)
         var progress = ProgressLine()
         let description: Description
@@ -65,10 +76,15 @@ struct FeaturesCommand: AsyncParsableCommand {
             throw CommandError(.data, "\(failure)")
         }
         progress.clear()
+        guard description.ticks > 0 else {
+            throw CommandError(.data, "\(files.joined(separator: ", ")): no tick in the feed")
+        }
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try encoder.encode(description).write(to: URL(fileURLWithPath: out + "/features.json"))
+        do { try encoder.encode(description).write(to: path) } catch {
+            throw CommandError(.noInput, "\(path.path) cannot be written: \(error.localizedDescription)")
+        }
         print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
     }
 }

@@ -18,9 +18,9 @@ struct SignalOutput {
     init(_ format: SubscribeCommand.OutputFormat) {
         self.format = format
         if format == .csv {
-            print(
+            StandardOutput.write(
                 "topic,ts_recv,input_sequence,horizon,unit,direction,p_down,p_flat,p_up,mid_price,flags,expected_return,"
-                    + "volatility,var_95,var_99,es_95,es_99,trend_down,trend_flat,trend_up,position")
+                    + "volatility,var_95,var_99,es_95,es_99,trend_down,trend_flat,trend_up,position\n")
         }
     }
 
@@ -36,7 +36,7 @@ struct SignalOutput {
                     + "\"first_missing\":\(gap.firstMissing),\"count\":\(gap.count),\"reason\":\(gap.reason)}}")
         case (.csv, .signal(let signal)): write(csv(topic, signal))
         case (.csv, .gap(let gap)):
-            write("# gap,\(topic),first_missing=\(gap.firstMissing),count=\(gap.count),reason=\(gap.reason)")
+            write("# gap,\(quoted(topic)),first_missing=\(gap.firstMissing),count=\(gap.count),reason=\(gap.reason)")
         }
     }
 
@@ -60,7 +60,7 @@ struct SignalOutput {
         var text = ""
         if isTerminal, linesShown > 0 { text += "\u{1B}[\(linesShown)A" }
         for line in lines { text += isTerminal ? line + "\u{1B}[K\n" : line + "\n" }
-        FileHandle.standardOutput.write(Data(text.utf8))
+        StandardOutput.write(text)
         linesShown = lines.count
         if !isTerminal { latest.removeAll(keepingCapacity: true) }
     }
@@ -70,7 +70,7 @@ struct SignalOutput {
         flush()
         let summary =
             "martlet: \(reader.topicCount) topics, \(reader.signals) signals, \(reader.lost) lost, "
-            + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed\n"
+            + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed, \(reader.refused) refused\n"
         FileHandle.standardError.write(Data(summary.utf8))
     }
 
@@ -82,7 +82,7 @@ struct SignalOutput {
 
     private mutating func flush() {
         guard !buffer.isEmpty else { return }
-        FileHandle.standardOutput.write(Data(buffer.utf8))
+        StandardOutput.write(buffer)
         buffer.removeAll(keepingCapacity: true)
     }
 
@@ -143,15 +143,30 @@ struct SignalOutput {
     private func csv(_ topic: String, _ signal: SignalRecord) -> String {
         let mid = signal.midPrice == Price.undefined ? "" : "\(signal.midPrice)"
         let head =
-            "\(topic),\(signal.captureTimestamp),\(signal.inputSequence),\(signal.horizon),"
+            "\(quoted(topic)),\(signal.captureTimestamp),\(signal.inputSequence),\(signal.horizon),"
             + "\(signal.horizonUnit == 0 ? "ticks" : "ms"),\(signal.direction)"
         let floats: ([Float]) -> String = { $0.map { $0.isFinite ? "\($0)" : "" }.joined(separator: ",") }
         let probabilities = floats([signal.probabilityDown, signal.probabilityFlat, signal.probabilityUp])
         return "\(head),\(probabilities),\(mid),\(signal.flags),\(floats(values(signal).map(\.1)))"
     }
 
+    /// A topic's text in CSV, quoted where it has to be (RFC 4180).
+    private func quoted(_ text: String) -> String {
+        guard text.contains(",") || text.contains("\"") else { return text }
+        return "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+    }
+
     /// A topic's text in JSON; control characters are already escaped in topics.
     private func escape(_ text: String) -> String {
         text.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+    }
+}
+
+/// Text to standard output, without a buffer of its own. What cannot be written ends the program with one line.
+enum StandardOutput {
+    static func write(_ text: String) {
+        do { try FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) } catch {
+            CommandError(.noInput, "standard output cannot be written: \(error.localizedDescription)").exit()
+        }
     }
 }

@@ -9,6 +9,12 @@ enum SignalItem {
 
 /// Reads packets of signals and accounts for what is missing.
 struct SignalReader {
+    /// Two publishers of one topic have a sequence each (docs/WIRE.md).
+    private struct StreamKey: Hashable {
+        let publisher: UInt32
+        let topic: [UInt8]
+    }
+
     private struct Stream {
         var tracker = SequenceTracker()
         let topic: String
@@ -17,7 +23,9 @@ struct SignalReader {
     private(set) var signals = 0
     private(set) var gaps = 0
     private(set) var malformed = 0
-    private var streams: [[UInt8]: Stream] = [:]
+    private var streams: [StreamKey: Stream] = [:]
+    /// Packets of texts that are no topics, of topics beyond the limit, and of older sessions.
+    private(set) var refused = 0
 
     /// Topics kept; a hostile publisher could name topics without end.
     private static let topicsMax = 4_096
@@ -41,15 +49,22 @@ struct SignalReader {
             return
         }
         let bytes = view.topic(in: message).withUnsafeBytes { [UInt8]($0) }
-        if streams[bytes] == nil {
-            guard streams.count < SignalReader.topicsMax else { return }
-            streams[bytes] = Stream(topic: String(decoding: bytes, as: UTF8.self))
+        let key = StreamKey(publisher: view.header.publisher, topic: bytes)
+        if streams[key] == nil {
+            // A text that is no topic could hold anything, control characters for a terminal included.
+            guard Topic.parse(bytes) != nil, streams.count < SignalReader.topicsMax else {
+                refused += 1
+                return
+            }
+            streams[key] = Stream(topic: String(decoding: bytes, as: UTF8.self))
         }
-        guard let outcome = streams[bytes]?.tracker.feed(view.header), let topic = streams[bytes]?.topic else { return }
+        guard let outcome = streams[key]?.tracker.feed(view.header), let topic = streams[key]?.topic else { return }
         guard view.header.kind == PacketHeader.Kind.records else { return }
         var skip = 0
         switch outcome {
-        case .staleSession: return
+        case .staleSession:
+            refused += 1
+            return
         case .duplicate(let count): skip = count
         case .inOrder, .gap, .beforeJoin, .newSession: break
         }
