@@ -1,7 +1,8 @@
 internal import MarketData
 public import Wire
 
-/// A sink that looks at the packets as they are published: digest and evaluation, from the very bytes a subscriber gets.
+/// A sink that looks at the packets as they are published: digest and evaluation, from the very bytes a
+/// subscriber gets.
 public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink {
     public var base: Base
     /// nil to leave it out.
@@ -52,7 +53,8 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
         }
     }
 
-    /// A tick's signals stand together, one for each horizon of the model, in its order; the evaluation may leave some out.
+    /// A tick's signals stand together, one for each horizon of the model, in its order; the evaluation may
+    /// leave some out.
     private mutating func take(_ signal: SignalRecord, _ stream: Int) {
         guard let horizons = evaluation?.horizons, tick.count < horizons.count,
             signal.horizonUnit == HorizonUnit.ticks.rawValue, Int(signal.horizon) == horizons[tick.count].ticks

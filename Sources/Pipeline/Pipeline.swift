@@ -7,7 +7,8 @@ internal import Wire
     internal import Glibc
 #endif
 
-/// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, with the same output.
+/// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, with the same
+/// output.
 ///
 ///     source ─▶ Ingest ─▶ tick ring ─▶ Worker 0 ─▶ signal ring ─▶ Publisher ─▶ sink
 ///                      └▶ tick ring ─▶ Worker 1 ─▶ signal ring ─┘

@@ -114,7 +114,8 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         return ticks
     }
 
-    /// Handles the value beside a ring, if it is its turn. nil if the ring's next record comes first or nothing is there,
+    /// Handles the value beside a ring, if it is its turn. nil if the ring's next record comes first or
+    /// nothing is there,
     /// false if the sink is full.
     private mutating func takeBeside(_ ring: Int) -> Bool? {
         if beside[ring] == nil {

@@ -6,7 +6,8 @@ internal import Wire
 /// Runs recorded feeds through the agents as fast as possible, without sockets, and measures them in separate passes.
 ///
 /// 1. Rate from the file, decompression included. 2. Rate from memory: digest, stage timers and clocks off. 3. Latency,
-/// stages, digest and metrics, one record a packet, so that a tick's latency is its own. Every pass steps the same agents on
+/// stages, digest and metrics, one record a packet, so that a tick's latency is its own. Every pass steps the
+/// same agents on
 /// the calling thread. What one pass computes the next computes again: the counts must agree.
 public struct Score {
     public struct Options: Sendable {

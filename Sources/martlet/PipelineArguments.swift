@@ -60,7 +60,8 @@ struct PipelineArguments: ParsableArguments {
 
 /// `SYMBOL:tick=…,lot=…`
 enum InstrumentArgument {
-    /// The instruments that a DBN file defines, of whatever version. A lot is one share or contract where it is not stated.
+    /// The instruments that a DBN file defines, of whatever version. A lot is one share or contract where it
+    /// is not stated.
     static func read(definitions path: String) throws -> [Instrument] {
         try checkReadable([path])
         var instruments: [Instrument] = []
