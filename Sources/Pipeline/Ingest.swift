@@ -21,8 +21,9 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     let modelName: String
     let stopsAtEndOfSessions: Bool
     let messagesPerStep: Int
+    let messagesPerStepMin: Int
     /// Messages that the next step takes at most.
-    private var messageLimit = 1
+    private var messageLimit: Int
     var topics: TopicTable
     var streams: HandleArray<InputStream>
     /// A message that has been accounted for and still has to find room in its ring.
@@ -59,6 +60,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         unsafe definitionMemory = .allocate(byteCount: DefinitionCommand.byteCount, alignment: 8)
         stopsAtEndOfSessions = options.stopsAtEndOfSessions
         messagesPerStep = options.messagesPerStep
+        messagesPerStepMin = min(options.messagesPerStepMin, options.messagesPerStep)
+        messageLimit = messagesPerStepMin
         // Two topics an instrument, its ticks and its definitions, and some that are refused.
         topics = TopicTable(
             capacity: 2 * options.instrumentsMax + TopicTable.refusedMax, topicByteCountMax: Topic.byteCountMax)
@@ -72,7 +75,7 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         let messages = takeMessages()
         // After a pause one message goes through all agents before the next is asked for, since to hear "none"
         // costs a system call; while messages keep coming, ever more are taken at once.
-        messageLimit = messages == messageLimit ? min(2 * messageLimit, messagesPerStep) : 1
+        messageLimit = messages == messageLimit ? min(2 * messageLimit, messagesPerStep) : messagesPerStepMin
         // What has found no room yet comes before the end.
         if messages == 0, pending == nil, pendingDefinition == nil { finishIfDone() }
         return messages

@@ -31,6 +31,9 @@ public struct PipelineOptions: Sendable {
     /// Eight messages of
     /// 50 ten-level ticks and their signals are 350 KiB, so that an inline run keeps them in the L2 cache.
     public var messagesPerStep = 8
+    /// The same after a pause. The limit doubles from here to `messagesPerStep` while messages keep coming: the first tick
+    /// after a pause does not wait for others behind it.
+    public var messagesPerStepMin = 1
     /// Records in one packet at most.
     public var recordsPerPacketMax = 256
     /// Instruments whose feeds carry no definitions.

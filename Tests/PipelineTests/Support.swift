@@ -224,6 +224,8 @@ extension SignalRecord {
 /// Options under which runs are the same bytes each time, with room for a few instruments.
 func testOptions(_ change: (inout PipelineOptions) -> Void = { _ in }) -> PipelineOptions {
     var options = PipelineOptions()
+    // A step takes what a test makes available, so that it can fill a ring at once.
+    options.messagesPerStepMin = .max
     options.clock = .none
     options.heartbeatNanoseconds = 0
     options.instrumentsMax = 8
