@@ -166,7 +166,8 @@ struct RunCommand: AsyncParsableCommand {
             var progress = ProgressLine()
             let finished = pipeline.runThreaded { seconds in
                 progress.show(
-                    "\(Format.count(Int(clamping: counters[.ticks]))) ticks, \(Format.count(Int(clamping: counters[.signalsPublished]))) signals, "
+                    "\(Format.count(Int(clamping: counters[.ticks]))) ticks, "
+                        + "\(Format.count(Int(clamping: counters[.signalsPublished]))) signals, "
                         + "\(counters[.recordsLost]) lost, \(Int(seconds)) s")
             }
             progress.clear()

@@ -70,7 +70,8 @@ struct SignalOutput {
         flush()
         let summary =
             "martlet: \(reader.topicCount) topics, \(reader.signals) signals, \(reader.lost) lost, "
-            + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed, \(reader.refused) refused\n"
+            + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed, "
+            + "\(reader.refused) refused\n"
         FileHandle.standardError.write(Data(summary.utf8))
     }
 
