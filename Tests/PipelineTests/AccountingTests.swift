@@ -102,7 +102,7 @@ struct AccountingTests {
     }
 
     @Test("A publisher that restarts without an end resets the state, and its loss has no known count")
-    func restart() {
+    func restart() throws {
         var publisher = TestPublisher()
         var messages = [publisher.definition()] + publisher.packets(Array(Self.books[..<30]))
         publisher.restart()
@@ -112,6 +112,7 @@ struct AccountingTests {
         #expect(stream.outline == outline(1...30, "gap 1+? lostOnInput 2", 1...30))
         #expect(outcome[.sessionChanges] == 1 && outcome[.resets] == 1)
         let signals = stream.signals
+        try #require(signals.count == 60)
         #expect(signals.indices.filter { signals[$0].has(.firstAfterReset) } == [0, 30])
         #expect(signals.map { $0.has(.warmingUp) } == (0..<60).map { $0 % 30 < 20 })
         #expect(signals.allSatisfy { !$0.has(.staleAfterGap) }, "a reset state is fresh, not stale")

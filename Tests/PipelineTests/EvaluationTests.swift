@@ -149,7 +149,7 @@ struct EvaluationTests {
     }
 
     @Test("A pipeline's own evaluation equals the recomputation from what it published")
-    func published() {
+    func published() throws {
         var publisher = TestPublisher()
         let records = Make.market(1_500, seed: 4)
         var messages = [publisher.definition()] + publisher.packets(Array(records[..<700]), of: 9)
@@ -164,6 +164,7 @@ struct EvaluationTests {
             source: ListSource(messages), sink: sink, model: TestModel.allHeads, options: testOptions())
         pipeline.runInline()
         let results = pipeline.publisher.sink.evaluation?.results ?? []
+        try #require(results.count == 3)
         let entries = SignalStream.all(in: pipeline.publisher.sink.base.messages)["sig/m/T/A/"]?.entries ?? []
         for (number, horizon) in horizons.enumerated() {
             #expect(results[number].model == Self.model(entries, number, horizon, of: horizons.count))

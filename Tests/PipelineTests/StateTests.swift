@@ -30,11 +30,12 @@ struct StateTests {
     }
 
     @Test("The roll of the day at 00:00 UTC of the capture clock resets book, features and model")
-    func dayRoll() {
+    func dayRoll() throws {
         let books = Make.books(30)
         let before = Make.books(30, from: Self.midnight - 30_000_000)
         let after = Make.books(30, from: Self.midnight)
         let signals = Self.signals(before + after)
+        try #require(signals.count == 60)
         #expect(Self.resets(signals) == [0, 30])
         #expect(signals.map { $0.has(.warmingUp) } == (0..<60).map { $0 % 30 < 20 })
         let fresh = Self.signals(books)
@@ -98,9 +99,10 @@ struct StateTests {
     }
 
     @Test("A one-sided or empty book has a flag, no mid price and no prediction", arguments: oneSidedBooks)
-    func oneSided(bid: Int64?, ask: Int64?) {
+    func oneSided(bid: Int64?, ask: Int64?) throws {
         let signals = Self.signals(
             [Make.book(), Make.book(bid: bid, ask: ask), Make.book()], model: TestModel.allHeads)
+        try #require(signals.count == 9)
         for signal in signals[3..<6] {
             #expect(signal.has(.oneSidedBook) && !signal.has(.crossedBook))
             #expect(signal.midPrice == Price.undefined && signal.direction == 0)
@@ -117,15 +119,16 @@ struct StateTests {
     }
 
     @Test("A crossed or locked book has a flag and a prediction", arguments: [(101, 99), (100, 100)])
-    func crossed(bid: Int64, ask: Int64) {
+    func crossed(bid: Int64, ask: Int64) throws {
         let signals = Self.signals([Make.book(), Make.book(bid: bid, ask: ask)])
+        try #require(signals.count == 2)
         #expect(signals.map { $0.has(.crossedBook) } == [false, true])
         #expect(!signals[1].probabilityUp.isNaN && signals[1].midPrice == 100 * Make.tickSize)
     }
 
     @Test("What a model does not output is absent; what it outputs is there for each horizon")
-    func outputs() {
-        let small = Self.signals([Make.book()])[0]
+    func outputs() throws {
+        let small = try #require(Self.signals([Make.book()]).first)
         #expect(small.expectedReturn.bitPattern == 0x7FC0_0000 && small.position.bitPattern == 0x7FC0_0000)
         let sum = small.probabilityDown + small.probabilityFlat + small.probabilityUp
         #expect(abs(sum - 1) < 1e-5)
