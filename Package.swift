@@ -49,6 +49,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         // The same options from the environment and from a YAML file.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        // The YAML file's names, to be checked before swift-configuration, which brings it, reads the values.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         // The path type that swift-configuration takes.
         .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         // Reads and writes protobuf, the format of ONNX files.
@@ -86,6 +88,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: hotSettings),
 

@@ -10,6 +10,15 @@ public struct ConversionPlan: Equatable, Sendable {
     public var startTimestamp: UInt64
     public var endTimestamp: UInt64
 
+    /// Refuses tick and lot sizes that were given for a symbol of none of the inputs.
+    public func checkKnows(_ options: ConversionOptions) throws(FeedError) {
+        let symbols = instruments.map(\.instrument.symbol)
+        for symbol in options.instruments.keys.sorted() where !symbols.contains(symbol) {
+            throw .option(
+                text: symbol, problem: "no input is of that symbol; they are of \(symbols.joined(separator: ", "))")
+        }
+    }
+
     /// Metadata of mixed schemas whose mappings cover the days of the data.
     public var metadata: DBNMetadata {
         let firstDate = CalendarDate.utc(startTimestamp)

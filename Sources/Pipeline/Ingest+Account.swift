@@ -128,7 +128,7 @@ extension Ingest where Source: ~Copyable {
     private mutating func account(
         _ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, receivedAt: UInt64
     ) -> Delivery? {
-        guard isFollowed(index, header) else { return nil }
+        guard isFollowed(index, header), isPlausible(index, header) else { return nil }
         if header.kind == PacketHeader.Kind.heartbeat { counters.add(.heartbeatsReceived, 1) }
         guard streams[index].isDefined || definePreset(index) else {
             trackSession(index, header, isNew: false)
@@ -149,6 +149,7 @@ extension Ingest where Source: ~Copyable {
             envelope.lost = lost(from: from, count: count)
         case .duplicate(let count):
             counters.add(.recordsDuplicate, count)
+            reportBehind(index, "records that came before come again, and are skipped")
             skip = count
         case .beforeJoin(let count):
             counters.add(.recordsBeforeJoin, Int(truncatingIfNeeded: min(count, UInt64(Int.max))))
@@ -160,6 +161,11 @@ extension Ingest where Source: ~Copyable {
             if isTailUnknown { envelope.lost = MissingRange(first: 1, count: GapRecord.unknownCount, reason: 1) }
         case .staleSession:
             counters.add(.messagesRefused, 1)
+            reportBehind(index, "packets of an older session than the newest seen are refused")
+            return nil
+        case .implausible:
+            counters.add(.messagesRefused, 1)
+            reportBehind(index, "a packet refused that would mean a loss of more than 2^32 records")
             return nil
         }
         trackSession(index, header, isNew: isNewSession)
@@ -194,6 +200,24 @@ extension Ingest where Source: ~Copyable {
         return MissingRange(
             first: from, count: GapRecord.count(count),
             reason: UInt32(GapReason.lostOnInput.rawValue))
+    }
+
+    /// A session names the time at which it began. One far in the future would make every true one stale.
+    private mutating func isPlausible(_ index: Int, _ header: PacketHeader) -> Bool {
+        guard header.session > streams[index].tracker.session else { return true }
+        let now = clock.wallNanoseconds()
+        guard now > 0, header.session > now &+ Timestamp.nanosecondsPerDay else { return true }
+        counters.add(.messagesRefused, 1)
+        reportBehind(index, "a packet refused whose session begins more than a day from now")
+        return false
+    }
+
+    /// Says once a stream that its packets are not taken as they come, so that none falls silent without a word.
+    private mutating func reportBehind(_ index: Int, _ what: String) {
+        guard !streams[index].hasReportedBehind else { return }
+        streams[index].hasReportedBehind = true
+        let entry = registry[index]
+        incidents.report("\(entry.dataset) \(entry.symbol): \(what)")
     }
 
     /// Follows the first publisher of a topic; another's packets would interleave two sequences.

@@ -247,6 +247,7 @@ struct InputStream: ~Copyable {
     var hasMetSession = false
     var hasReportedUndefined = false
     var hasReportedPublisher = false
+    var hasReportedBehind = false
     var hasReportedConflation = false
     var hasReportedOversize = false
     /// Its schema states no price levels: it can never have a book.

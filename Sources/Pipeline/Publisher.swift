@@ -41,8 +41,6 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
     /// There is no retransmission endpoint yet: an address of length 0.
     let heartbeatPayload = [UInt8](repeating: 0, count: Heartbeat.payloadByteCount(address: 0))
 
-    /// Bytes of the largest message: some 500 signals, above which batching gains nothing.
-    static var messageByteCountMax: Int { 64 * 1024 }
     /// Ticks taken per step and ring: bounds the time for which nothing else on this thread runs.
     private static var ticksPerStep: Int { 4_096 }
 
@@ -60,7 +58,7 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         publisherID = options.publisherID
         heartbeatNanoseconds = options.heartbeatNanoseconds
         recordsPerPacketMax = options.recordsPerPacketMax
-        unsafe memory = .allocate(byteCount: Self.messageByteCountMax, alignment: 64)
+        unsafe memory = .allocate(byteCount: PacketHeader.messageByteCountMax, alignment: 64)
         builder = unsafe PacketBuilder(memory: memory)
         unsafe receiveTimes = .allocate(capacity: options.recordsPerPacketMax)
         streams = HandleArray(capacity: options.instrumentsMax)

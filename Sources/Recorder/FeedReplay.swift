@@ -12,7 +12,7 @@ internal import Wire
 /// (system, error, mapping) are not sent; definitions go to the definitions topic.
 public struct FeedReplay: ~Copyable, TickSource {
     public struct Options: Sendable {
-        /// 1 to 65,535. 50 records of ten levels make an 18 KiB message.
+        /// At least 1. 50 records of ten levels make an 18 KiB message; 177 fill the largest.
         public var recordsPerPacketMax = 50
         /// Session of the packets; a back-test uses 1 so that its packets are the same bytes each time.
         public var session: UInt64 = 1
@@ -64,18 +64,12 @@ public struct FeedReplay: ~Copyable, TickSource {
     private var current: UnsafeRawBufferPointer?
     private var endedStreams = 0
 
-    /// Bytes of the largest message: what the most records of the longest kind need, but at most 4 MiB.
-    private static let messageByteCountMax = 4 << 20
-
     /// Plays `paths` in this order. Nothing is read before the first `next`.
     public init(paths: [String], options: Options) {
         precondition(options.recordsPerPacketMax > 0, "A packet holds a record.")
         self.paths = paths.reversed()
         self.options = options
-        let needed =
-            Topic.paddedByteCountMax + PacketHeader.byteCount
-            + min(options.recordsPerPacketMax, PacketBuilder.countMax) * Record.byteCountMax
-        memory = MessageMemory(byteCount: min(needed, FeedReplay.messageByteCountMax))
+        memory = MessageMemory(byteCount: PacketHeader.messageByteCountMax)
         builder = unsafe PacketBuilder(memory: memory.bytes)
     }
 

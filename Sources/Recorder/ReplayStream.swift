@@ -43,14 +43,23 @@ struct ReplayStream {
         let announced = StreamSchema(schema).record(
             publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp)
         guard let instrument else { return [announced] }
+        // A symbol that DBN's field cannot hold (not ASCII, or too long) is left out of it: the topic names the instrument.
+        let definition = definition(of: instrument) ?? definition(of: instrument.unnamed)
+        return [definition, announced].compactMap(\.self)
+    }
+
+    private func definition(of instrument: Instrument) -> [UInt8]? {
         do throws(DBNError) {
-            let definition = try DefinitionRecord.bytes(
+            return try DefinitionRecord.bytes(
                 instrument, publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: venueTimestamp)
-            return [definition, announced]
-        } catch {
-            // The symbol does not fit DBN's field: the processor refuses the instrument by its topic's name.
-            return [announced]
-        }
+        } catch { return nil }
+    }
+}
+
+extension Instrument {
+    /// The same sizes without a name.
+    fileprivate var unnamed: Instrument {
+        Instrument(dataset: "", symbol: "", tickSize: tickSize, lotSize: lotSize)
     }
 }
 

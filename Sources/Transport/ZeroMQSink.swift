@@ -14,6 +14,9 @@ public struct ZeroMQSink: ~Copyable, SignalSink {
 
     public init(_ socket: consuming PublisherSocket) { self.socket = socket }
 
+    /// Whether a slow subscriber is waited for.
+    public var isLossless: Bool { socket.policy != .live }
+
     public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool {
         guard failure == nil else {
             messagesLost += 1

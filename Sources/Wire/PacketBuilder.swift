@@ -15,17 +15,15 @@ public struct PacketBuilder: ~Copyable {
     /// Records in the message so far.
     @inlinable public var count: Int { recordCount }
 
-    /// Most records in one packet: the header's count is a u16.
-    @inlinable public static var countMax: Int { Int(UInt16.max) }
-
     /// A builder that writes into `memory`: at least the longest topic and a header, so that `begin` cannot
-    /// fail.
+    /// fail. What is longer than a message may be (64 KiB, so that a count of records is a u16) is not used.
     @inlinable
     public init(memory: UnsafeMutableRawBufferPointer) {
         precondition(
             memory.count >= Topic.paddedByteCountMax + PacketHeader.byteCount,
             "The memory holds the longest topic and a header.")
-        unsafe self.memory = memory
+        unsafe self.memory = UnsafeMutableRawBufferPointer(
+            rebasing: memory[..<min(memory.count, PacketHeader.messageByteCountMax)])
         self.payloadOffset = 0
         self.end = 0
         self.recordCount = 0
@@ -61,9 +59,7 @@ public struct PacketBuilder: ~Copyable {
     @inlinable
     public mutating func append(_ records: UnsafeRawBufferPointer, count added: Int = 1) -> Bool {
         precondition(payloadOffset > 0, "A message was begun.")
-        guard records.count <= memory.count &- end, added <= PacketBuilder.countMax &- recordCount else {
-            return false
-        }
+        guard records.count <= memory.count &- end else { return false }
         unsafe UnsafeMutableRawBufferPointer(rebasing: memory[end...]).copyMemory(from: records)
         end &+= records.count
         recordCount &+= added

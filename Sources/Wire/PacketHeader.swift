@@ -9,6 +9,10 @@ public struct PacketHeader: BitwiseCopyable, Equatable, Sendable {
     /// The DBN version whose record layouts version 1 of the protocol carries.
     @inlinable public static var recordFormat: UInt8 { 3 }
 
+    /// Bytes of the largest message, topic included: above it batching gains nothing, and a receiver's queue of so many
+    /// messages is bounded in bytes as well.
+    @inlinable public static var messageByteCountMax: Int { 65_536 }
+
     /// What a packet carries.
     public enum Kind {
         @inlinable public static var records: UInt8 { 1 }

@@ -105,6 +105,9 @@ extension PacketView {
     /// Checks every length in `message` and finds its parts. Never traps, whatever the bytes.
     @inlinable
     public static func parse(_ message: RawSpan) -> PacketParse {
+        guard message.byteCount <= PacketHeader.messageByteCountMax else {
+            return .malformed(WireError(.messageTooLong, at: PacketHeader.messageByteCountMax))
+        }
         var error = WireError(.topicEmpty, at: 0)
         let topicByteCount = topicByteCount(in: message, &error)
         guard topicByteCount > 0 else { return .malformed(error) }

@@ -15,6 +15,8 @@ public enum SequenceOutcome: Equatable, Sendable, BitwiseCopyable {
     case newSession(missing: UInt64, isTailUnknown: Bool)
     /// The packet is of an older session than the last one seen. Take nothing.
     case staleSession
+    /// The sequence is further ahead than any stream can lose: a forged or broken header. Take nothing.
+    case implausible
 }
 
 /// Accounts for every record of one (publisher, topic): what came, what was lost, what came twice.
@@ -38,12 +40,18 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
     public private(set) var beforeJoin: UInt64 = 0
     /// Records that came again.
     public private(set) var duplicates: UInt64 = 0
+    /// Packets refused because no stream can have lost so much before them.
+    public private(set) var implausiblePackets: UInt64 = 0
     /// Packets of an older session, refused.
     public private(set) var stalePackets: UInt64 = 0
     /// Changes to a newer session.
     public private(set) var sessionChanges: UInt64 = 0
     /// Changes of session without the old one's end: each may have lost records that nobody can count.
     public private(set) var unknownLosses: UInt64 = 0
+
+    /// The largest loss that is believed, in records: hours of the busiest feed. Followed further, one forged header
+    /// would make all that comes after it a duplicate.
+    @inlinable public static var lossMax: UInt64 { 1 << 32 }
 
     public init() {}
 
@@ -55,6 +63,9 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
         } else if header.session < session {
             stalePackets.addSaturating(1)
             return .staleSession
+        } else if missing(before: header) > SequenceTracker.lossMax {
+            implausiblePackets.addSaturating(1)
+            return .implausible
         } else if header.session > session {
             outcome = change(header)
         } else {
@@ -62,6 +73,12 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
         }
         isEnded = header.kind == PacketHeader.Kind.endOfSession
         return outcome
+    }
+
+    /// Records that a packet would have us miss.
+    private func missing(before header: PacketHeader) -> UInt64 {
+        let next = header.session > session ? 1 : expected
+        return header.sequence > next ? header.sequence &- next : 0
     }
 
     private mutating func join(_ header: PacketHeader) -> SequenceOutcome {

@@ -43,6 +43,8 @@ public struct WireError: Error, Equatable, Sendable, BitwiseCopyable {
         case request
         /// A retransmission response with an unknown status.
         case status
+        /// The message is longer than the protocol allows.
+        case messageTooLong
     }
 
     public var what: What
@@ -80,6 +82,7 @@ extension WireError: CustomStringConvertible {
         case .heartbeatAddress: "the heartbeat's address is not its length, UTF-8 text and NUL padding"
         case .request: "the request's count is 0 or its topic length is wrong"
         case .status: "the response's status is unknown"
+        case .messageTooLong: "the message is longer than \(PacketHeader.messageByteCountMax) bytes"
         }
     }
 }

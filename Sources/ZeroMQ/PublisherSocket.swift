@@ -4,7 +4,7 @@ import CZeroMQ
 public enum PublisherPolicy: Equatable, Sendable {
     /// Nothing is dropped for a connected subscriber: `send` gives `.wouldBlock` while any of them is slow
     /// (XPUB with `ZMQ_XPUB_NODROP`). The owner starts to send when `isReady` says that `subscribers` peers
-    /// have subscribed to something that matches `readinessTopic`, a topic that will be published.
+    /// have subscribed to a prefix of `readinessTopic`, the beginning of what will be published, or to more than it.
     case lossless(subscribers: Int, readinessTopic: String)
     /// `send` never waits: a subscriber that is slow loses messages, and finds that out by sequence numbers
     /// (PUB).
@@ -75,8 +75,8 @@ public struct PublisherSocket: ~Copyable, Sendable {
     /// As `Socket.lastEndpoint`.
     public var lastEndpoint: String { socket.lastEndpoint }
 
-    /// Peers that would receive the readiness topic, as of the latest `pollSubscriptions`; nil for a live
-    /// publisher, which is not told.
+    /// Peers that have subscribed to a prefix of the readiness topic or to more than it, as of the latest
+    /// `pollSubscriptions`; nil for a live publisher, which is not told.
     public var subscriberCount: Int? {
         switch policy {
         case .lossless: ledger.subscriberCount

@@ -1,4 +1,5 @@
-/// Counts the subscribers that would receive one given topic, out of an XPUB's subscription messages.
+/// Counts the subscribers to one given topic prefix, out of an XPUB's subscription messages: peers that have subscribed to
+/// a prefix of it, and peers that have subscribed to more than it (`md/XNAS.ITCH/` where it is `md/`).
 ///
 /// The count is of peers, not of subscriptions: a peer that has `md/` and `md/XNAS.ITCH/` is one. libzmq
 /// tells the peer (as the file descriptor of its connection) with a subscription and with its explicit end,
@@ -13,12 +14,15 @@ struct SubscriptionLedger {
     /// Live subscriptions of one peer to one prefix of the topic.
     private struct Entry {
         let peer: Int32?
-        let prefixByteCount: Int
+        let prefix: [UInt8]
         var count: Int
     }
 
     private let topic: [UInt8]
-    /// At most one entry per connection and prefix length, so that a peer cannot make it grow by repetition.
+    /// Subscriptions kept. What comes beyond it is not counted: a peer could name prefixes without end.
+    private static let entriesMax = 1_024
+
+    /// At most one entry per connection and prefix, so that a peer cannot make it grow by repetition.
     private var entries: [Entry] = []
     /// Peers with at least one subscription that matches the topic.
     private(set) var subscriberCount = 0
@@ -37,10 +41,10 @@ struct SubscriptionLedger {
         guard message.byteCount >= 1 else { return }
         let verb = message.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
         guard matches(message) else { return }
-        let prefixByteCount = message.byteCount - 1
+        let prefix = message.extracting(droppingFirst: 1).withUnsafeBytes { [UInt8]($0) }
         switch verb {
-        case 1: add(prefixByteCount, peer)
-        case 0: remove(prefixByteCount, peer)
+        case 1: add(prefix, peer)
+        case 0: remove(prefix, peer)
         default: return
         }
         subscriberCount = countPeers()
@@ -52,40 +56,40 @@ struct SubscriptionLedger {
     }
 
     private func matches(_ message: RawSpan) -> Bool {
-        guard message.byteCount - 1 <= topic.count else { return false }
-        for offset in 1..<message.byteCount {
+        for offset in 1..<min(message.byteCount, topic.count + 1) {
             let byte = message.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
             if byte != topic[offset - 1] { return false }
         }
         return true
     }
 
-    private mutating func add(_ prefixByteCount: Int, _ peer: Int32?) {
-        if let index = index(of: prefixByteCount, peer) {
+    private mutating func add(_ prefix: [UInt8], _ peer: Int32?) {
+        if let index = index(of: prefix, peer) {
             entries[index].count += 1
         } else {
-            entries.append(Entry(peer: peer, prefixByteCount: prefixByteCount, count: 1))
+            guard entries.count < SubscriptionLedger.entriesMax else { return }
+            entries.append(Entry(peer: peer, prefix: prefix, count: 1))
         }
     }
 
-    private mutating func remove(_ prefixByteCount: Int, _ peer: Int32?) {
+    private mutating func remove(_ prefix: [UInt8], _ peer: Int32?) {
         if let peer {
             // A SUB reports the end of a prefix once, however often it had subscribed to it.
-            entries.removeAll { $0.peer == peer && $0.prefixByteCount == prefixByteCount }
+            entries.removeAll { $0.peer == peer && $0.prefix == prefix }
             return
         }
-        guard let index = index(of: prefixByteCount, nil) ?? likeliestToEnd(prefixByteCount) else { return }
+        guard let index = index(of: prefix, nil) ?? likeliestToEnd(prefix) else { return }
         entries[index].count -= 1
         if entries[index].count == 0 { entries.remove(at: index) }
     }
 
-    private func index(of prefixByteCount: Int, _ peer: Int32?) -> Int? {
-        entries.firstIndex { $0.peer == peer && $0.prefixByteCount == prefixByteCount }
+    private func index(of prefix: [UInt8], _ peer: Int32?) -> Int? {
+        entries.firstIndex { $0.peer == peer && $0.prefix == prefix }
     }
 
     /// The entry that the end of a lost connection's subscription is charged to.
-    private func likeliestToEnd(_ prefixByteCount: Int) -> Int? {
-        let candidates = entries.indices.filter { entries[$0].prefixByteCount == prefixByteCount }
+    private func likeliestToEnd(_ prefix: [UInt8]) -> Int? {
+        let candidates = entries.indices.filter { entries[$0].prefix == prefix }
         if let reused = candidates.first(where: { entries[$0].count > 1 }) { return reused }
         return candidates.min { subscriptionCount(of: $0) < subscriptionCount(of: $1) }
     }

@@ -103,13 +103,6 @@ struct MachineDescription: Encodable, CustomStringConvertible {
 }
 
 enum BenchOutput {
-    static func print(json value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        Swift.print(String(decoding: try encoder.encode(value), as: UTF8.self))
-    }
-
     /// Cells in columns behind a name.
     static func row(_ name: String, _ cells: [String]) -> String {
         "  " + name.padding(toLength: 24, withPad: " ", startingAt: 0)

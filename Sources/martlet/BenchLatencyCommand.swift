@@ -65,7 +65,7 @@ struct BenchLatencyCommand: ParsableCommand {
             rate: rate,
             idle: idle.rawValue, checksum: series.checksumLine,
             contestants: contestants.map { BenchLatencyCommand.figures($0, series) })
-        if arguments.json { try BenchOutput.print(json: report) } else { print(table(report)) }
+        if arguments.json { try StandardOutput.print(json: report) } else { StandardOutput.print(table(report)) }
     }
 
     private static func figures(_ contestant: BenchContestant, _ series: BenchSeries) -> Figures {

@@ -40,7 +40,7 @@ struct BenchScoreCommand: ParsableCommand {
         let result: Score.Result
         do {
             result = try Score(model: loaded.model, options: options).run { progress.show($0) }
-        } catch { throw CommandError(.data, "\(error)") }
+        } catch { throw CommandError(error) }
         progress.clear()
         guard !result.ticksPerSecondAll.isEmpty else {
             throw CommandError(.data, "the feed does not fit into memory; give --ticks")
@@ -49,8 +49,8 @@ struct BenchScoreCommand: ParsableCommand {
             machine: machine, ticks: result.ticks, ticksPerSecond: Spread(result.ticksPerSecondAll),
             ticksPerSecondPasses: result.ticksPerSecondAll, fileTicksPerSecond: result.fileTicksPerSecond,
             signalsSha256: result.digest)
-        guard !arguments.json else { return try BenchOutput.print(json: report) }
-        print(
+        guard !arguments.json else { return try StandardOutput.print(json: report) }
+        StandardOutput.print(
             """
             \(machine)
             method   \(passes) passes over packets of 50 records in memory, agents stepped on one thread; \

@@ -72,7 +72,7 @@ struct BenchTCPCommand: ParsableCommand {
         }
         progress.clear()
         let report = Report(machine: machine, ticks: ticks, rounds: rounds, checksum: checksum, parts: parts)
-        if arguments.json { try BenchOutput.print(json: report) } else { print(table(report)) }
+        if arguments.json { try StandardOutput.print(json: report) } else { StandardOutput.print(table(report)) }
     }
 
     private func figures(_ contestant: BenchContestant, _ series: BenchSeries) -> Figures {

@@ -38,22 +38,16 @@ struct ConvertCommand: AsyncParsableCommand {
     @OptionGroup var configuration: ConfigurationOption
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "convert", path: configuration.config)
-        try checkReadable(inputs)
+        let settings = try await Settings(Self.self, path: configuration.config)
+        try checkFeeds(inputs)
         let target = URL(fileURLWithPath: out).resolvingSymlinksInPath().path
         for input in inputs where URL(fileURLWithPath: input).resolvingSymlinksInPath().path == target {
             throw CommandError(.usage, "--out \(out) is one of the inputs, which it would replace")
         }
         let texts = try settings.values(instrument, "instrument")
         let report = try convert(texts)
-        guard json else {
-            print("\(report)\n→ \(out)")
-            return
-        }
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        guard try settings.flag(json, "json") else { return StandardOutput.print("\(report)\n→ \(out)") }
+        try StandardOutput.print(json: report)
     }
 
     private func convert(_ instrumentTexts: [String]) throws -> ConversionReport {
@@ -65,6 +59,7 @@ struct ConvertCommand: AsyncParsableCommand {
             switch from {
             case .lobster:
                 let converter = try LOBSTERConverter(zips: inputs, options: options)
+                try converter.plan.checkKnows(options)
                 var file = try DBNFileWriter(path: out, metadata: converter.plan.metadata, compression: compression)
                 let report = try converter.convert(to: &file) {
                     progress.show("converting \(kind)", done: Int($0), total: Int($1))
@@ -75,6 +70,7 @@ struct ConvertCommand: AsyncParsableCommand {
                 let converter = try BinanceConverter(captures: inputs, options: options) {
                     progress.show("reading \(kind)", done: Int($0), total: Int($1))
                 }
+                try converter.plan.checkKnows(options)
                 var file = try DBNFileWriter(path: out, metadata: converter.plan.metadata, compression: compression)
                 let report = try converter.convert(to: &file) {
                     progress.show("converting \(kind)", done: Int($0), total: Int($1))
@@ -82,7 +78,7 @@ struct ConvertCommand: AsyncParsableCommand {
                 try file.finish()
                 return report
             }
-        } catch { throw CommandError(.data, "\(error)") }
+        } catch { throw CommandError(error) }
     }
 
     private var compression: DBNEncoder.Compression { out.hasSuffix(".zst") ? .zstd() : .none }

@@ -1,4 +1,5 @@
 import Foundation
+import Wire
 import ZeroMQ
 
 /// A ZeroMQ endpoint with who waits for whom: '@' in front binds, '>' connects, as in CZMQ's `zsock_attach`.
@@ -41,24 +42,18 @@ struct Endpoint {
     }
 }
 
-/// What commands that subscribe have in common.
+/// The options of the sockets that subscribe.
 enum Subscriptions {
-    /// A subscriber has nothing to deliver but its subscriptions: at its end it does not wait for a publisher
-    /// that is gone to come back and take them.
+    /// 1,024 messages of at most 256 KiB: a peer makes the queue 256 MiB long at most. A message above the protocol's 64
+    /// KiB is refused by name; above 256 KiB libzmq drops its sender, and does not connect to it again.
+    ///
+    /// A subscriber has nothing to deliver but its subscriptions: at its end it does not wait for a publisher that is gone
+    /// to come back and take them.
     static var options: SocketOptions {
         var options = SocketOptions()
         options.lingerMilliseconds = 0
-        return options
-    }
-}
-
-/// The options of the sockets that publish.
-enum Publications {
-    /// - Parameter lossless: what is queued when the command ends is still waited for, up to a minute; a live publisher
-    ///   gives it a second.
-    static func options(lossless: Bool) -> SocketOptions {
-        var options = SocketOptions()
-        if lossless { options.lingerMilliseconds = SocketOptions.lingerMillisecondsMax }
+        options.receiveHighWaterMark = 1_024
+        options.maxMessageBytes = 4 * PacketHeader.messageByteCountMax
         return options
     }
 }

@@ -39,14 +39,14 @@ struct FeaturesCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "features", path: configuration.config)
-        try checkReadable(files)
+        let settings = try await Settings(Self.self, path: configuration.config)
+        try checkFeeds(files)
         do {
             try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
         } catch {
             throw CommandError(.noInput, "\(out): the folder cannot be made: \(error.localizedDescription)")
         }
-        do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(.data, "\(error)") }
+        do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(error) }
         var options = FeedReplay.Options()
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
         // An older description must not stand beside arrays that a failure leaves unfinished.
@@ -73,7 +73,7 @@ struct FeaturesCommand: AsyncParsableCommand {
                 sha256: try files.map(FileDigest.sha256))
         } catch let failure as FeatureExport.Failure {
             progress.clear()
-            throw CommandError(.data, "\(failure)")
+            throw CommandError(failure)
         }
         progress.clear()
         guard description.ticks > 0 else {
@@ -85,6 +85,6 @@ struct FeaturesCommand: AsyncParsableCommand {
         do { try encoder.encode(description).write(to: path) } catch {
             throw CommandError(.noInput, "\(path.path) cannot be written: \(error.localizedDescription)")
         }
-        print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
+        StandardOutput.print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
     }
 }

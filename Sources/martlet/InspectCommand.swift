@@ -2,7 +2,7 @@ import ArgumentParser
 import Feeds
 import Foundation
 
-struct InspectCommand: ParsableCommand {
+struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
         abstract: "Says what is in a DBN file: metadata, counts, ticks, time span, gaps, crossed books.",
@@ -14,17 +14,14 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    mutating func run() throws {
+    @OptionGroup var configuration: ConfigurationOption
+
+    mutating func run() async throws {
+        let settings = try await Settings(Self.self, path: configuration.config)
         try checkReadable([file])
         let inspection: Inspection
-        do { inspection = try FeedInspector.inspect(path: file) } catch { throw CommandError(.data, "\(error)") }
-        guard json else {
-            print(inspection)
-            return
-        }
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(inspection), as: UTF8.self))
+        do { inspection = try FeedInspector.inspect(path: file) } catch { throw CommandError(error) }
+        guard try settings.flag(json, "json") else { return StandardOutput.print("\(inspection)") }
+        try StandardOutput.print(json: inspection)
     }
 }

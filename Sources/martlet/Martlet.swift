@@ -1,6 +1,9 @@
 import ArgumentParser
 import CPlatform
+import DBN
+import Feeds
 import Foundation
+import Recorder
 
 /// The command line: wiring and exit codes, no logic.
 @main
@@ -15,17 +18,21 @@ struct Martlet: AsyncParsableCommand {
               martlet replay feeds/*.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 100
 
             Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without \
-            either, inputs connect and outputs bind. Each option can also be given in the environment \
+            either, inputs connect and outputs bind. Each option, but those of bench, can also be given in the environment \
             (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, then \
-            the environment, then the file.
+            the environment, then the file. A name that no option has is refused.
 
-            Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened; 69 a socket that \
-            cannot be used; 70 a fault of the program; 78 this processor lacks what the program was built for.
+            Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
+            that cannot be used, or a subscriber that left or was too slow; 70 a fault of the program; 78 this processor \
+            lacks what the program was built for.
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
             ConvertCommand.self, InspectCommand.self, SimulateCommand.self, BenchCommand.self,
         ])
+
+    /// Commands whose options a YAML file can give.
+    static let settableCommands = ["run", "replay", "subscribe", "score", "features", "convert", "inspect", "simulate"]
 
     static func main() async {
         if let missing = martlet_cpu_supports_build_level() {
@@ -45,7 +52,10 @@ struct Martlet: AsyncParsableCommand {
         } catch let error as CommandError {
             error.exit()
         } catch {
-            exit(withError: error)
+            // Help that was asked for is no failure; a mistake is one line, as all others.
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            let mistake = oneLine(message(for: error))
+            CommandError(.usage, "\(mistake); 'martlet --help' and 'martlet COMMAND --help' say more").exit()
         }
     }
 }
@@ -68,6 +78,32 @@ struct CommandError: Error, CustomStringConvertible {
     init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
+    }
+
+    /// What a library threw: a file that the system refuses is told from data that are wrong.
+    init(_ error: any Error) {
+        let isFile =
+            switch error {
+            case let error as CommandError:
+                error.code == .noInput
+            case let error as DBNError:
+                switch error.reason {
+                case .file, .notRegularFile: true
+                default: false
+                }
+            case let error as FeedError:
+                switch error {
+                case .file, .output: true
+                default: false
+                }
+            case NPYError.system, FeatureExport.Failure.array: true
+            default: false
+            }
+        if case FeedError.option = error {
+            self.init(.usage, oneLine(error))
+            return
+        }
+        self.init(isFile ? .noInput : .data, oneLine(error))
     }
 
     func exit() -> Never {

@@ -38,6 +38,14 @@ struct PipelineArguments: ParsableArguments {
             throw CommandError(
                 .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from 65536 to 1073741824")
         }
+        // Each worker has a ring before it and one behind it, whose pages are all touched before the start.
+        let rings = 2 * options.workers * options.ringBytes
+        guard rings <= ProcessInfo.processInfo.physicalMemory / 2 else {
+            throw CommandError(
+                .usage,
+                "--ring-bytes \(options.ringBytes) with --workers \(options.workers) would take \(rings >> 20) MiB, more than "
+                    + "half of this machine's memory; give less of either")
+        }
         options.instrumentsMax = try inRange(
             settings.value(maxInstruments, "max-instruments", default: 256), "max-instruments", 1...65_536)
         options.presets = try instruments(settings).map {
@@ -77,7 +85,7 @@ enum InstrumentArgument {
                     instruments.append(instrument)
                 }
             }
-        } catch { throw CommandError(.data, "\(error)") }
+        } catch { throw CommandError(error) }
         guard !instruments.isEmpty else { throw CommandError(.data, "\(path): no definition with a tick size in it") }
         return instruments
     }
@@ -96,6 +104,15 @@ enum InstrumentArgument {
     }
 }
 
+/// Seconds for which nothing may come before a command that waits gives up; nil for ever.
+func silence(_ settings: Settings, _ flag: Double?) throws -> Double? {
+    let seconds = try settings.value(flag, "timeout", default: 0)
+    guard (0...86_400).contains(seconds) else {
+        throw CommandError(.usage, "--timeout \(seconds) is wrong; expected 0 to 86400 seconds")
+    }
+    return seconds > 0 ? seconds : nil
+}
+
 func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> Int {
     guard range.contains(value) else {
         throw CommandError(
@@ -105,9 +122,24 @@ func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> 
     return value
 }
 
-/// Files that must be there before anything begins.
+/// Files that must be there before anything begins. A pipe is none: most commands read their input more than once.
 func checkReadable(_ paths: [String]) throws {
-    for path in paths where !FileManager.default.isReadableFile(atPath: path) {
-        throw CommandError(.noInput, "\(path): the file cannot be opened")
+    for path in paths {
+        guard FileManager.default.isReadableFile(atPath: path) else {
+            throw CommandError(.noInput, "\(path): the file cannot be opened")
+        }
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw CommandError(.noInput, "\(path): not a regular file")
+        }
+    }
+}
+
+/// Feeds to play, each once: a file given twice would be played twice.
+func checkFeeds(_ paths: [String]) throws {
+    try checkReadable(paths)
+    var seen: Set<String> = []
+    for path in paths where !seen.insert((path as NSString).resolvingSymlinksInPath).inserted {
+        throw CommandError(.usage, "\(path) is given twice")
     }
 }

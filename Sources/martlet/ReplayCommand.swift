@@ -27,7 +27,7 @@ struct ReplayCommand: AsyncParsableCommand {
     @Option(help: "1 for the recorded pace, N for N times that, 'max' for as fast as possible. Default: 1.")
     var speed: String?
 
-    @Option(help: "Subscribers to wait for before the start. Default: 1, with --live 0.")
+    @Option(help: "Subscribers to wait for before the start; not with --live. Default: 1.")
     var subscribers: Int?
 
     @Flag(help: "Drop what a slow subscriber cannot take, and do not wait for any.")
@@ -54,18 +54,24 @@ struct ReplayCommand: AsyncParsableCommand {
 
     private struct Summary: Encodable {
         let ticks, packets, records, skipped: Int
-        /// Records that did not go out, or a subscriber that left; null where a live publisher cannot know.
+        /// Packets that did not go out; null where it is not known: of a live publisher, and when a subscriber left.
         let lost: Int?
-        let subscribersLeft: Bool
+        let subscribersLeft, wasInterrupted: Bool
+        /// What was sent has been taken by the subscribers that were there at the end.
+        var isComplete = true
         let seconds, ticksPerSecond: Double
     }
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "replay", path: configuration.config)
-        try checkReadable(files)
+        let settings = try await Settings(Self.self, path: configuration.config)
+        try checkFeeds(files)
         let endpoint = try Endpoint(
             settings.value(output, "output", default: "tcp://127.0.0.1:5556"), bindsByDefault: true)
         let isLive = try settings.flag(live, "live")
+        guard try !isLive || settings.value(subscribers, "subscribers") == nil else {
+            throw CommandError(
+                .usage, "--subscribers has no meaning with --live: a live publisher is not told who is there")
+        }
         let expected = try inRange(
             settings.value(subscribers, "subscribers", default: isLive ? 0 : 1), "subscribers", 0...1_000)
         var options = FeedReplay.Options()
@@ -92,38 +98,50 @@ struct ReplayCommand: AsyncParsableCommand {
                 heartbeatNanoseconds: UInt64(heartbeatSeconds * 1e9))
             try player.waitForSubscribers()
             try player.play()
-            try summarize(player)
+            var summary = try summary(player, isLive: isLive)
+            let drain = Drain()
+            _ = consume player
+            _ = consume context
+            summary.isComplete = drain.isComplete() || isLive
+            try show(summary, isJSON: settings.flag(json, "json"))
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
         }
     }
 
-    private func summarize(_ player: borrowing ReplayPlayer) throws {
-        if let failure = player.replay.failure { throw CommandError(.data, "\(failure)") }
-        let summary = Summary(
+    private func summary(_ player: borrowing ReplayPlayer, isLive: Bool) throws -> Summary {
+        if let failure = player.replay.failure { throw CommandError(failure) }
+        return Summary(
             ticks: player.replay.ticks, packets: player.replay.packets, records: player.replay.recordsSent,
-            skipped: player.replay.recordsSkipped, lost: live ? nil : player.packetsUnsent,
-            subscribersLeft: player.subscribersLeft, seconds: player.seconds,
+            skipped: player.replay.recordsSkipped, lost: isLive || player.subscribersLeft ? nil : player.packetsUnsent,
+            subscribersLeft: player.subscribersLeft, wasInterrupted: player.wasInterrupted, seconds: player.seconds,
             ticksPerSecond: Double(player.replay.ticks) / max(player.seconds, 1e-9))
-        guard json else {
-            let state = player.wasInterrupted ? "interrupted after" : "replayed"
-            print(
-                "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
-                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, "
-                    + (summary.lost.map { "\($0) lost" } ?? "losses not known to a live publisher"))
-            try checkSubscribers(player)
-            return
-        }
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys]
-        print(String(decoding: try encoder.encode(summary), as: UTF8.self))
-        try checkSubscribers(player)
     }
 
-    private func checkSubscribers(_ player: borrowing ReplayPlayer) throws {
-        guard player.subscribersLeft else { return }
-        throw CommandError(.unavailable, "a subscriber left before the end: what was sent after that it has not got")
+    private func show(_ summary: Summary, isJSON: Bool) throws {
+        if isJSON {
+            try StandardOutput.print(json: summary)
+        } else {
+            let state = summary.wasInterrupted ? "interrupted after" : "replayed"
+            let loss: String =
+                if !summary.isComplete {
+                    "not all taken"
+                } else if let lost = summary.lost {
+                    "\(lost) lost"
+                } else if summary.subscribersLeft {
+                    "a subscriber left"
+                } else {
+                    "losses not known to a live publisher"
+                }
+            StandardOutput.print(
+                "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
+                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, \(loss)")
+        }
+        guard summary.isComplete else { throw CommandError(.unavailable, Drain.failure) }
+        guard !summary.subscribersLeft else {
+            throw CommandError(
+                .unavailable, "a subscriber left before the end: what was sent after that it has not got")
+        }
     }
 }
 
@@ -180,13 +198,7 @@ struct ReplayPlayer: ~Copyable {
         self.heartbeatNanoseconds = heartbeatNanoseconds
     }
 
-    mutating func waitForSubscribers() throws {
-        while !Interruption.control.isStopRequested {
-            _ = try socket.pollSubscriptions()
-            if socket.isReady { return }
-            usleep(1_000)
-        }
-    }
+    mutating func waitForSubscribers() throws { try Publications.waitForSubscribers(&socket) }
 
     mutating func play() throws {
         let start = martlet_monotonic_ns()

@@ -122,12 +122,7 @@ struct Report: Encodable {
     }
 
     /// One object on one line.
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
+    func json() throws -> String { try StandardOutput.json(self) }
 
     /// A table for people.
     func table() -> String {

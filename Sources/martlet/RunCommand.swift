@@ -55,6 +55,9 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "End when every stream has ended its session, as a replay does.")
     var once = false
 
+    @Option(help: "Stop after so many seconds without a message; 0 waits for ever. Default: 0.")
+    var timeout: Double?
+
     @Flag(help: "Print the digest of the signals at the end.")
     var digest = false
 
@@ -73,7 +76,7 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var configuration: ConfigurationOption
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "run", path: configuration.config)
+        let settings = try await Settings(Self.self, path: configuration.config)
         let modelPath = try settings.value(shared.model, "model", default: "models/default.onnx")
         let loaded = try LoadedModel(path: modelPath, name: settings.value(shared.name, "name"))
         let options = try options(settings, loaded)
@@ -88,7 +91,14 @@ struct RunCommand: AsyncParsableCommand {
             let observed = ObservedSink(sink, digest: wantsDigest ? SignalDigest() : nil, evaluation: evaluation)
             let pipeline = Pipeline(
                 source: source, sink: observed, model: loaded.model, options: options, control: Interruption.control)
-            try finish(run(pipeline, isInline: settings.flag(inline, "inline")), loaded, boundary)
+            let stop = WaitNotice(
+                "stopping: a subscriber has to take what is queued; interrupt again to give it up",
+                begins: { Interruption.control.isStopRequested })
+            let silence = try silence(settings, timeout).map { SilenceWatch(pipeline.counters.ingest, seconds: $0) }
+            let finished = run(pipeline, isInline: try settings.flag(inline, "inline"))
+            stop.end()
+            let isSilent = silence?.end() ?? false
+            try finish(finished, loaded, boundary, isJSON: settings.flag(json, "json"), isSilent: isSilent)
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
         }
@@ -151,10 +161,7 @@ struct RunCommand: AsyncParsableCommand {
         var socket = try PublisherSocket(context, policy, options: Publications.options(lossless: expected > 0))
         let text = try settings.value(output, "output", default: "tcp://127.0.0.1:5557")
         try Endpoint(text, bindsByDefault: true).attach(&socket)
-        while !socket.isReady, !Interruption.control.isStopRequested {
-            _ = try socket.pollSubscriptions()
-            usleep(1_000)
-        }
+        try Publications.waitForSubscribers(&socket)
         return socket
     }
 
@@ -177,7 +184,26 @@ struct RunCommand: AsyncParsableCommand {
         return pipeline
     }
 
-    private func finish(_ pipeline: consuming Running, _ loaded: LoadedModel, _ boundary: String) throws {
+    private func finish(
+        _ pipeline: consuming Running, _ loaded: LoadedModel, _ boundary: String, isJSON: Bool, isSilent: Bool
+    ) throws {
+        var report = report(&pipeline, loaded, boundary)
+        var failures = socketFailures(pipeline)
+        if isSilent { failures.append("input: nothing came for the seconds of --timeout") }
+        // The sockets are closed before anything is claimed of what went through them.
+        let isLossless = pipeline.publisher.sink.base.isLossless
+        let drain = Drain()
+        _ = consume pipeline
+        if !drain.isComplete(), isLossless { failures.append("output: \(Drain.failure)") }
+        report.incidents += failures
+        StandardOutput.print(isJSON ? try report.json() : report.table())
+        guard report.ticks > 0 || report.incidents.isEmpty else {
+            throw CommandError(.data, report.incidents.joined(separator: "; "))
+        }
+        guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
+    }
+
+    private func report(_ pipeline: inout Running, _ loaded: LoadedModel, _ boundary: String) -> Report {
         let counters = pipeline.counters
         let observed = pipeline.publisher.sink.evaluation?.results ?? []
         var report = Report(latency: pipeline.publisher.latency, stages: pipeline.stages, horizons: observed)
@@ -195,13 +221,7 @@ struct RunCommand: AsyncParsableCommand {
         if pipeline.ingest.source.skippedFrames > 0 {
             report.incidents.append("\(pipeline.ingest.source.skippedFrames) frames of multi-part messages skipped")
         }
-        let failures = socketFailures(pipeline)
-        report.incidents += failures
-        print(json ? try report.json() : report.table())
-        guard report.ticks > 0 || report.incidents.isEmpty else {
-            throw CommandError(.data, report.incidents.joined(separator: "; "))
-        }
-        guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
+        return report
     }
 
     /// What a socket that failed has cost.

@@ -39,8 +39,8 @@ struct ScoreCommand: AsyncParsableCommand {
     var json = false
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "score", path: configuration.config)
-        try checkReadable(files)
+        let settings = try await Settings(Self.self, path: configuration.config)
+        try checkFeeds(files)
         let modelPath = try settings.value(shared.model, "model", default: "models/default.onnx")
         let loaded = try LoadedModel(path: modelPath, name: settings.value(shared.name, "name"))
         var options = Score.Options()
@@ -65,7 +65,7 @@ struct ScoreCommand: AsyncParsableCommand {
         report.evaluated = result.boundary
         report.signalsSha256 = result.digest
         report.incidents = result.incidents
-        print(json ? try report.json() : report.table())
+        StandardOutput.print(try settings.flag(json, "json") ? try report.json() : report.table())
     }
 
     private func score(_ model: Model, _ options: Score.Options) throws -> Score.Result {
@@ -73,7 +73,7 @@ struct ScoreCommand: AsyncParsableCommand {
         defer { progress.clear() }
         do {
             return try Score(model: model, options: options).run { progress.show("scoring \($0)") }
-        } catch { throw CommandError(.data, "\(error)") }
+        } catch { throw CommandError(error) }
     }
 }
 

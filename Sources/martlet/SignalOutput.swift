@@ -165,6 +165,19 @@ struct SignalOutput {
 
 /// Text to standard output, without a buffer of its own. What cannot be written ends the program with one line.
 enum StandardOutput {
+    /// One line, or several.
+    static func print(_ text: String) { write(text + "\n") }
+
+    /// One object on one line, its keys in snake case and in order.
+    static func print(json value: some Encodable) throws { print(try json(value)) }
+
+    static func json(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
     static func write(_ text: String) {
         do { try FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) } catch {
             CommandError(.noInput, "standard output cannot be written: \(error.localizedDescription)").exit()

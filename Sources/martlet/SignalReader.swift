@@ -1,3 +1,4 @@
+import CPlatform
 import MarketData
 import Wire
 
@@ -24,7 +25,8 @@ struct SignalReader {
     private(set) var gaps = 0
     private(set) var malformed = 0
     private var streams: [StreamKey: Stream] = [:]
-    /// Packets of texts that are no topics, of topics beyond the limit, and of older sessions.
+    /// Packets of texts that are no topics, of topics beyond the limit, of older sessions, and of sequences or sessions
+    /// that cannot be.
     private(set) var refused = 0
 
     /// Topics kept; a hostile publisher could name topics without end.
@@ -58,16 +60,21 @@ struct SignalReader {
             }
             streams[key] = Stream(topic: String(decoding: bytes, as: UTF8.self))
         }
+        let newest = martlet_realtime_ns() &+ Timestamp.nanosecondsPerDay
+        guard view.header.session <= newest else {
+            refused += 1
+            return
+        }
         guard let outcome = streams[key]?.tracker.feed(view.header), let topic = streams[key]?.topic else { return }
-        guard view.header.kind == PacketHeader.Kind.records else { return }
         var skip = 0
         switch outcome {
-        case .staleSession:
+        case .staleSession, .implausible:
             refused += 1
             return
         case .duplicate(let count): skip = count
         case .inOrder, .gap, .beforeJoin, .newSession: break
         }
+        guard view.header.kind == PacketHeader.Kind.records else { return }
         var records = view.records(in: message)
         while let record = records.next() {
             if skip > 0 {

@@ -14,14 +14,14 @@ struct SimulateCommand: AsyncParsableCommand {
               martlet simulate --seed 3 --events 80000 --out sim.dbn.zst
             """)
 
-    @Option(help: "Any number; another seed is another day.")
-    var seed: UInt64 = 1
+    @Option(help: "Any number; another seed is another day. Default: 1.")
+    var seed: UInt64?
 
-    @Option(help: "Ticks to simulate, 1 to 20,000,000.")
-    var events: Int
+    @Option(help: "Ticks to simulate, 1 to 20,000,000. Default: 80000.")
+    var events: Int?
 
     @Option(help: "Instruments, SIM1, SIM2, … Default: 1.")
-    var instruments: Int = 1
+    var instruments: Int?
 
     @Option(help: "The DBN file to write; compressed if it ends in .zst.")
     var out: String
@@ -29,11 +29,18 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "Leave the table out.")
     var quiet = false
 
+    @OptionGroup var configuration: ConfigurationOption
+
     mutating func run() async throws {
+        let settings = try await Settings(Self.self, path: configuration.config)
+        let events = try settings.value(events, "events", default: 80_000)
+        let isQuiet = try settings.flag(quiet, "quiet")
         var progress = ProgressLine()
         defer { progress.clear() }
         do {
-            let options = SimulatorOptions(seed: seed, events: events, instruments: instruments)
+            let options = SimulatorOptions(
+                seed: try settings.value(seed, "seed", default: 1), events: events,
+                instruments: try settings.value(instruments, "instruments", default: 1))
             try options.check()
             var simulator = try MarketSimulator(options)
             let compression: DBNEncoder.Compression = out.hasSuffix(".zst") ? .zstd() : .none
@@ -42,12 +49,15 @@ struct SimulateCommand: AsyncParsableCommand {
             let report = try simulator.run(into: &file) { progress.show("simulating", done: Int($0), total: total) }
             try file.finish()
             progress.clear()
-            print("\(Format.count(Int(report.ticks))) ticks, \(Format.count(Int(report.records))) records → \(out)")
-            guard !quiet else { return }
+            let counts = "\(Format.count(Int(report.ticks))) ticks, \(Format.count(Int(report.records))) records"
+            StandardOutput.print("\(counts) → \(out)")
+            guard !isQuiet else { return }
             let statistics = try FeedStatistics.measure(path: out, tickSize: SimulatorOptions.tickSize)
-            print(SimulatorCalibration.table(simulated: statistics))
+            StandardOutput.print(SimulatorCalibration.table(simulated: statistics))
+        } catch let error as CommandError {
+            throw error
         } catch let error as SimulatorError {
             throw CommandError(.usage, "\(error)")
-        } catch { throw CommandError(.data, "\(error)") }
+        } catch { throw CommandError(error) }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CPlatform
 import Foundation
 import Pipeline
 import Wire
@@ -32,16 +33,20 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Flag(help: "End when every stream has ended its session.")
     var once = false
 
+    @Option(help: "Give up after so many seconds without a message; 0 waits for ever. Default: 0.")
+    var timeout: Double?
+
     @OptionGroup var configuration: ConfigurationOption
 
     /// Between looks at the socket while nothing comes: also how fast an interruption is seen.
     private static let waitMilliseconds = 100
 
     mutating func run() async throws {
-        let settings = try await Settings(command: "subscribe", path: configuration.config)
+        let settings = try await Settings(Self.self, path: configuration.config)
         let prefix = try settings.value(topic, "topic", default: "sig/")
         let format = try settings.value(format, "format", default: .table)
         let endsWithSessions = try settings.flag(once, "once")
+        let timeout = try silence(settings, timeout)
         Interruption.install()
         var reader = SignalReader()
         var output = SignalOutput(format)
@@ -51,12 +56,18 @@ struct SubscribeCommand: AsyncParsableCommand {
             try socket.subscribe(prefix)
             try Endpoint(endpoint, bindsByDefault: false).attach(&socket)
             var message = Message()
+            var heard = martlet_monotonic_ns()
             while !Interruption.control.isStopRequested, !(endsWithSessions && reader.allSessionsEnded) {
                 guard case .received = try socket.receive(into: &message) else {
                     output.refresh(reader)
                     _ = try socket.wait(for: .readable, timeoutMilliseconds: SubscribeCommand.waitMilliseconds)
+                    if let timeout, Double(martlet_monotonic_ns() - heard) > timeout * 1e9 {
+                        output.finish(reader)
+                        throw CommandError(.unavailable, "nothing has come for \(timeout) s")
+                    }
                     continue
                 }
+                heard = martlet_monotonic_ns()
                 reader.read(message.bytes) { output.show($0, $1) }
                 output.refreshIfDue(reader)
             }

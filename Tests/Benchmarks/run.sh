@@ -31,9 +31,9 @@ days() {
 
 if [ "$size" = smoke ]; then
     passes=2 tcp="--rounds 1 --ticks 2000" latency="--rounds 1 --ticks 2000" peer="--rounds 1 --ticks 1000"
-    ring="--runs 3 --microseconds 200 --items 80"
+    ring="--runs 3 --microseconds 200 --items 80" allocations=4000
 else
-    passes=21 tcp="--rounds 11" latency="--rounds 3 --ticks 100000" peer="--rounds 5" ring="--runs 101"
+    passes=21 tcp="--rounds 11" latency="--rounds 3 --ticks 100000" peer="--rounds 5" ring="--runs 101" allocations=200000
 fi
 
 while read -r day; do
@@ -46,6 +46,9 @@ while read -r day; do
     heading "beside a program in Python: $day"
     $bin bench peer "$day" --model "$model" --python "$python" --records-per-packet 1,50 $peer
 done < <(days)
+
+heading "allocations of the whole process, libzmq included"
+"$python" Tests/Benchmarks/allocations.py $bin "$model" $allocations
 
 heading "features"
 .build/release/FeatureBench

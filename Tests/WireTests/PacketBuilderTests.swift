@@ -79,17 +79,20 @@ import Wire
         }
     }
 
-    @Test func `A packet holds at most as many records as its count can say`() {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 552 + 65_536 * 16, alignment: 8)
+    @Test func `A message is never longer than the protocol allows, whatever memory there is`() {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 8)
         defer { memory.deallocate() }
         var builder = PacketBuilder(memory: memory)
         builder.begin(topic: Topic.ticks(dataset: "X", symbol: "A"))
         let record: [UInt8] = [4] + [UInt8](repeating: 0, count: 15)
         var taken = 0
         while builder.append(record.span.bytes) { taken += 1 }
-        #expect(taken == 65_535)
+        #expect(taken == (PacketHeader.messageByteCountMax - 48) / 16)
         let message = Array(builder.finish(sequence: 1, session: 1, sentTimestamp: 0, publisher: 0))
         #expect(parseError(message) == nil)
+        #expect(
+            parseError(message + [UInt8](repeating: 0, count: 1 << 16))
+                == WireError(.messageTooLong, at: PacketHeader.messageByteCountMax))
     }
 
     private func signal(

@@ -66,6 +66,18 @@ import Wire
         #expect(tracker.unknownLosses == 1 && tracker.stalePackets == 1 && tracker.lost == 0)
     }
 
+    @Test func `A loss beyond belief is refused and changes nothing`() {
+        let far = 3 + SequenceTracker.lossMax
+        let (outcomes, tracker) = feed([
+            header(1, 2), header(far + 1, 1), header(far, 1, session: 6), header(3, 1), header(far + 1, 1),
+        ])
+        #expect(
+            outcomes == [
+                .inOrder, .implausible, .implausible, .inOrder, .gap(from: 4, count: SequenceTracker.lossMax),
+            ])
+        #expect(tracker.session == 5 && tracker.lost == SequenceTracker.lossMax && tracker.implausiblePackets == 2)
+    }
+
     @Test func `A session that survives a restart goes on after its end`() {
         let end = PacketHeader.Kind.endOfSession
         let (outcomes, tracker) = feed([header(1, 2), header(3, 0, kind: end), header(3, 2)])

@@ -17,7 +17,6 @@ struct SubscriptionLedgerTests {
         "what is no subscription to the topic is ignored",
         arguments: [
             [], [1, 0x78], [2], [0], [0, 0x6D], [255, 0x6D], [1] + Array("md/XNAS.ITCH/GOOGL/".utf8),
-            [1] + Array("md/XNAS.ITCH/GOOG/ and more".utf8),
         ] as [[UInt8]])
     func ignores(message: [UInt8]) {
         #expect(Self.count("md/XNAS.ITCH/GOOG/", [(message, 5)]) == 0)
@@ -28,6 +27,21 @@ struct SubscriptionLedgerTests {
         for prefix in ["", "m", "md/", "md/X/"] {
             #expect(Self.count("md/X/", [(Self.subscription(prefix), 5)]) == 1)
         }
+    }
+
+    @Test("a subscription to more than the topic counts, and its end is charged to it")
+    func extends() {
+        let narrow: [([UInt8], Int32?)] = [(Self.subscription("md/X/A/"), 5), (Self.subscription("md/X/B/"), 5)]
+        #expect(Self.count("md/", narrow) == 1)
+        #expect(Self.count("md/", narrow + [(Self.end("md/X/A/"), nil)]) == 1)
+        #expect(Self.count("md/", narrow + [(Self.end("md/X/A/"), nil), (Self.end("md/X/B/"), 5)]) == 0)
+        #expect(Self.count("md/", [(Self.subscription("def/X/A/"), 5)]) == 0)
+    }
+
+    @Test("a peer that subscribes without end is kept up to a number")
+    func bounded() {
+        let flood: [([UInt8], Int32?)] = (0..<5_000).map { (Self.subscription("md/\($0)/"), Int32($0)) }
+        #expect(Self.count("md/", flood) == 1_024)
     }
 
     @Test("peers are counted, not subscriptions")

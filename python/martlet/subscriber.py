@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Iterator
 
 import zmq
 
 from . import wire
+
+
+#: The largest loss that is believed, in records, and how far ahead of the clock a session may begin, in nanoseconds:
+#: followed further, one forged header would make all that comes after it old.
+LOSS_MAX = 2**32
+SESSION_AHEAD_MAX = 86_400 * 10**9
 
 
 @dataclass
@@ -22,17 +29,24 @@ class Stream:
     before_join: int = 0
     duplicates: int = 0
     stale_packets: int = 0
+    implausible_packets: int = 0
     unknown_losses: int = 0
 
     def feed(self, header) -> int | None:
         """Takes account of a packet; returns how many of its records came before, or None to refuse it all."""
         session, sequence, count = int(header["session"]), int(header["sequence"]), int(header["count"])
         skip = 0
+        if session > self.session and session > time.time_ns() + SESSION_AHEAD_MAX:
+            self.implausible_packets += 1
+            return None
         if self.expected == 0:
             self.before_join = sequence - 1
             self.session, self.expected = session, sequence + count
         elif session < self.session:
             self.stale_packets += 1
+            return None
+        elif sequence > (1 if session > self.session else self.expected) + LOSS_MAX:
+            self.implausible_packets += 1
             return None
         elif session > self.session:
             self.lost += sequence - 1

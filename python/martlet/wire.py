@@ -81,6 +81,8 @@ SIGNAL_TYPE, GAP_TYPE = 0xE0, 0xE1
 WARMING_UP, STALE_AFTER_GAP, CROSSED_BOOK, ONE_SIDED_BOOK, FIRST_AFTER_RESET = 1, 2, 4, 8, 16
 UNDEFINED_PRICE = 2**63 - 1
 TOPIC_LENGTH_MAX = 511
+#: Of a whole message, topic included.
+MESSAGE_LENGTH_MAX = 65_536
 ADDRESS_LENGTH_MAX = 278
 
 
@@ -148,6 +150,8 @@ def view(record: memoryview) -> np.void:
 def parse(message) -> Packet:
     """Checks one message (bytes, or a ZeroMQ frame's buffer) and takes it apart; raises `WireError`."""
     message = memoryview(message).cast("B")
+    if len(message) > MESSAGE_LENGTH_MAX:
+        raise WireError(f"message of {len(message)} bytes; at most {MESSAGE_LENGTH_MAX} are allowed")
     text = bytes(message[:TOPIC_LENGTH_MAX + 1])
     length = text.find(b"\0")
     if length <= 0:

@@ -192,39 +192,6 @@ def test_a_closed_pipe_ends_a_subscriber_quietly():
     assert "Fatal" not in errors and "rash" not in errors
 
 
-def test_a_publisher_with_hostile_sequences_crashes_nobody():
-    endpoint, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
-    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
-        publisher.bind(endpoint)
-        processor = subprocess.Popen(
-            [BIN, "run", "--once", "--json", "--model", str(MODEL), "--input", endpoint, "--output", signals,
-             "--instrument", "A:tick=0.01,lot=1", "--instrument", "B:tick=0.01,lot=1"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        reader = subprocess.Popen(
-            [BIN, "subscribe", endpoint, "--topic", "sig/", "--once"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            for _ in range(3):
-                publisher.recv()
-            record = np.zeros(1, wire.TRADE)
-            record["length"], record["rtype"] = wire.TRADE.itemsize // 4, 0
-            for prefix in (b"md/D/", b"sig/m/D/"):
-                for symbol in (b"A/", b"B/"):
-                    for sequence in (1, 2**63 + 5):
-                        publisher.send(wire.build(
-                            prefix + symbol, [record.tobytes()], sequence=sequence, session=1, sent=0, publisher=1))
-                    publisher.send(wire.build(
-                        prefix + symbol, [], sequence=2**63 + 6, session=1, sent=0, publisher=1,
-                        kind=wire.END_OF_SESSION))
-            out, errors = processor.communicate(timeout=TIMEOUT)
-            shown, said = reader.communicate(timeout=TIMEOUT)
-        finally:
-            processor.kill()
-            reader.kill()
-    assert processor.returncode == 0, errors
-    assert json.loads(out)["lost"] >= 2**63 - 1
-    assert reader.returncode == 0 and "lost" in said
-
-
 @pytest.mark.parametrize("arguments, code, words", [
     (["score", "nowhere.dbn"], 66, "nowhere.dbn"),
     (["score", str(MODEL), "--model", str(MODEL)], 65, "default.onnx"),
@@ -237,6 +204,7 @@ def test_a_publisher_with_hostile_sequences_crashes_nobody():
     (["replay", str(FEED), "--speed", "fast"], 64, "max"),
     (["run", "--model", str(MODEL), "--output", "tcp://127.0.0.1:99999"], 69, "99999"),
     (["convert", "--from", "lobster", str(FEED), "--out", "/dev/null/x"], 65, "zip"),
+    (["replay", str(FEED), "--live", "--subscribers", "1"], 64, "--live"),
     (["score", str(FEED), "--instrument", "X"], 64, "SYMBOL:tick"),
     (["nonsense"], 64, ""),
 ])
@@ -244,7 +212,7 @@ def test_wrong_use_gets_one_line_that_says_what_is_right(arguments, code, words)
     result = martlet(*arguments, check=False)
     assert result.returncode == code, result.stderr
     assert words in result.stderr
-    if code in (65, 66, 69):
+    if code != 0:
         assert len(result.stderr.strip().splitlines()) == 1
 
 
