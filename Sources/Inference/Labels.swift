@@ -11,6 +11,9 @@ public enum Labels {
     /// Name of the definition in a model's metadata.
     public static let smoothedMidName = "smoothed-mid"
 
+    /// All definitions that a model's metadata may name.
+    public static let names = [smoothedMidName]
+
     /// The direction of the mean of the next mid prices, against a threshold: `smoothed-mid` over ticks.
     ///
     /// For tick t with mid price m(t), and k = `horizon`:

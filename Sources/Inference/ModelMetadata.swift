@@ -217,8 +217,8 @@ private struct MetadataReader {
         case .string("milliseconds"): unit = .milliseconds
         default: throw wrong("'unit': expected 'ticks' or 'milliseconds'")
         }
-        guard case .string(let label)? = members["label"], !label.isEmpty else {
-            throw wrong("'label': expected the name of a label definition")
+        guard case .string(let label)? = members["label"], Labels.names.contains(label) else {
+            throw wrong("'label': expected the name of a label definition: \(Labels.names.joined(separator: ", "))")
         }
         guard let alpha = members["alpha"]?.double, alpha >= 0 else {
             throw wrong("'alpha': expected a number of at least 0")

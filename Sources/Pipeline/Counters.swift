@@ -30,7 +30,6 @@ public enum Counter: Int, CaseIterable, Sendable {
     case gapsPublished
     case packetsPublished
     case bytesPublished
-    case packetsDroppedBySocket
     case publisherBlocked
     // Every agent.
     case longestStepNanoseconds

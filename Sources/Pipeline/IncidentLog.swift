@@ -1,3 +1,4 @@
+internal import MarketData
 internal import Synchronization
 
 /// What went wrong, each different thing once, with how often and when; written by agents, printed by a cold thread.
@@ -17,7 +18,9 @@ public final class IncidentLog: Sendable {
 
     public init() {}
 
+    /// - Parameter text: one line; control characters in it, which a name may bring, are replaced.
     public func report(_ text: String) {
+        let text = text.singleLine
         state.withLock { state in
             if let index = state.incidents.firstIndex(where: { $0.text == text }) {
                 state.incidents[index].count += 1

@@ -27,7 +27,7 @@ enum Publications {
             if socket.isReady { return }
             if said != socket.subscriberCount, martlet_monotonic_ns() - start > WaitNotice.patienceNanoseconds {
                 said = socket.subscriberCount
-                WaitNotice.say("waiting for subscribers to \(topic)…: \(said ?? 0) of \(expected) there")
+                StandardError.say("waiting for subscribers to \(topic)…: \(said ?? 0) of \(expected) there")
             }
             usleep(1_000)
         }
@@ -50,7 +50,7 @@ final class WaitNotice: Sendable {
             while !isOver.load(ordering: .relaxed) {
                 let now = martlet_monotonic_ns()
                 if begun == nil, begins() { begun = now }
-                if let begun, now - begun > WaitNotice.patienceNanoseconds { return WaitNotice.say(text) }
+                if let begun, now - begun > WaitNotice.patienceNanoseconds { return StandardError.say(text) }
                 usleep(WaitNotice.pollMicroseconds)
             }
         }.start()
@@ -63,7 +63,6 @@ final class WaitNotice: Sendable {
         return martlet_monotonic_ns() - start
     }
 
-    static func say(_ text: String) { FileHandle.standardError.write(Data("martlet: \(text)\n".utf8)) }
 }
 
 /// Asks the pipeline to stop when nothing has been received for a time, from a thread of its own.

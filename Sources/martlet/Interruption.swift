@@ -1,15 +1,30 @@
+import CPlatform
 import Foundation
+import MarketData
 import Pipeline
+import Synchronization
 
 /// SIGINT and SIGTERM ask the pipeline to stop; a second one ends the process at once.
 enum Interruption {
     static let control = PipelineControl()
+    /// When the first came, monotonic nanoseconds.
+    private static let firstAt = Atomic<UInt64>(0)
+    /// A second signal within this time is of the same key press: a shell may pass on what the terminal has sent as well.
+    private static let graceNanoseconds: UInt64 = 500_000_000
 
     static func install() {
-        _ = control.isStopRequested  // Made before a handler may need it.
+        // Made before a handler may need them.
+        _ = control.isStopRequested
+        _ = firstAt.load(ordering: .relaxed)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
-                if Interruption.control.isStopRequested { _exit(128 + number) }
+                let now = martlet_monotonic_ns()
+                let first = Interruption.firstAt.load(ordering: .relaxed)
+                if first == 0 {
+                    Interruption.firstAt.store(now, ordering: .relaxed)
+                } else if now - first > Interruption.graceNanoseconds {
+                    _exit(128 + number)
+                }
                 Interruption.control.requestStop()
             }
         }
@@ -28,7 +43,7 @@ struct ProgressLine {
         let now = DispatchTime.now().uptimeNanoseconds
         guard now >= next else { return }
         next = now + 100_000_000
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(text())".utf8))
+        StandardError.write("\r\u{1B}[K\(text().singleLine)")
     }
 
     /// Rate and time to go, when the total is known.
@@ -46,7 +61,7 @@ struct ProgressLine {
     }
 
     func clear() {
-        if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        if isTerminal { StandardError.write("\r\u{1B}[K") }
     }
 }
 

@@ -23,8 +23,9 @@ struct Martlet: AsyncParsableCommand {
             the environment, then the file. A name that no option has is refused.
 
             Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
-            that cannot be used, or a subscriber that left or was too slow; 70 a fault of the program; 78 this processor \
-            lacks what the program was built for.
+            that cannot be used, a subscriber that left or was too slow, or nothing for the seconds of --timeout; 70 a fault of \
+            the program; 78 this processor lacks what the program was built for; 130 and 143 a second SIGINT or SIGTERM, which \
+            ends the process at once.
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
@@ -35,6 +36,7 @@ struct Martlet: AsyncParsableCommand {
     static let settableCommands = ["run", "replay", "subscribe", "score", "features", "convert", "inspect", "simulate"]
 
     static func main() async {
+        Martlet.openStandardStreams()
         if let missing = martlet_cpu_supports_build_level() {
             CommandError(
                 .configuration,
@@ -56,6 +58,16 @@ struct Martlet: AsyncParsableCommand {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             let mistake = oneLine(message(for: error))
             CommandError(.usage, "\(mistake); 'martlet --help' and 'martlet COMMAND --help' say more").exit()
+        }
+    }
+}
+
+extension Martlet {
+    /// A stream that the caller has closed becomes the null device: else the next file opened would take its number.
+    private static func openStandardStreams() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number is the one that is missing.
+            guard open("/dev/null", O_RDWR) == descriptor else { return }
         }
     }
 }
@@ -107,7 +119,7 @@ struct CommandError: Error, CustomStringConvertible {
     }
 
     func exit() -> Never {
-        FileHandle.standardError.write(Data("martlet: \(description)\n".utf8))
+        StandardError.say(description)
         Foundation.exit(code.rawValue)
     }
 }

@@ -91,9 +91,13 @@ enum InstrumentArgument {
     }
 
     static func parse(_ texts: [String]) throws -> [Instrument] {
-        try texts.map { text in
+        var seen: Set<String> = []
+        return try texts.map { text in
             let parsed: InstrumentOverride
             do { parsed = try InstrumentOverride(parsing: text) } catch { throw CommandError(.usage, "\(error)") }
+            guard seen.insert(parsed.symbol).inserted else {
+                throw CommandError(.usage, "--instrument \(text): \(parsed.symbol) is given twice")
+            }
             guard let tickSize = parsed.tickSize else {
                 throw CommandError(
                     .usage, "--instrument \(text): the tick size is missing; expected SYMBOL:tick=…,lot=…")

@@ -57,8 +57,28 @@ struct ReplayCommand: AsyncParsableCommand {
         /// Packets that did not go out; null where it is not known: of a live publisher, and when a subscriber left.
         let lost: Int?
         let subscribersLeft, wasInterrupted: Bool
-        /// What was sent has been taken by the subscribers that were there at the end.
-        var isComplete = true
+        /// What was sent has been taken by the subscribers that were there at the end; null of a live publisher.
+        var isTaken: Bool?
+
+        /// Every key is there: what is not known is null.
+        func encode(to encoder: any Encoder) throws {
+            var object = encoder.container(keyedBy: CodingKeys.self)
+            try object.encode(ticks, forKey: .ticks)
+            try object.encode(packets, forKey: .packets)
+            try object.encode(records, forKey: .records)
+            try object.encode(skipped, forKey: .skipped)
+            try object.encode(lost, forKey: .lost)
+            try object.encode(subscribersLeft, forKey: .subscribersLeft)
+            try object.encode(wasInterrupted, forKey: .wasInterrupted)
+            try object.encode(seconds, forKey: .seconds)
+            try object.encode(ticksPerSecond, forKey: .ticksPerSecond)
+            try object.encode(isTaken, forKey: .isTaken)
+        }
+
+        private enum CodingKeys: CodingKey {
+            case ticks, packets, records, skipped, lost, subscribersLeft, wasInterrupted, seconds, ticksPerSecond,
+                isTaken
+        }
         let seconds, ticksPerSecond: Double
     }
 
@@ -102,7 +122,8 @@ struct ReplayCommand: AsyncParsableCommand {
             let drain = Drain()
             _ = consume player
             _ = consume context
-            summary.isComplete = drain.isComplete() || isLive
+            let isComplete = drain.isComplete()
+            summary.isTaken = isLive ? nil : isComplete
             try show(summary, isJSON: settings.flag(json, "json"))
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
@@ -124,7 +145,7 @@ struct ReplayCommand: AsyncParsableCommand {
         } else {
             let state = summary.wasInterrupted ? "interrupted after" : "replayed"
             let loss: String =
-                if !summary.isComplete {
+                if summary.isTaken == false {
                     "not all taken"
                 } else if let lost = summary.lost {
                     "\(lost) lost"
@@ -137,7 +158,7 @@ struct ReplayCommand: AsyncParsableCommand {
                 "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
                     + "\(Format.rate(summary.ticksPerSecond)) ticks/s, \(loss)")
         }
-        guard summary.isComplete else { throw CommandError(.unavailable, Drain.failure) }
+        guard summary.isTaken != false else { throw CommandError(.unavailable, Drain.failure) }
         guard !summary.subscribersLeft else {
             throw CommandError(
                 .unavailable, "a subscriber left before the end: what was sent after that it has not got")

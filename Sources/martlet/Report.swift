@@ -1,5 +1,8 @@
 import Foundation
+import Inference
+import MarketData
 import Pipeline
+import Recorder
 
 /// What `score` and `run` say with `--json`, and as a table. Field names are part of the command line's contract.
 struct Report: Encodable {
@@ -18,7 +21,10 @@ struct Report: Encodable {
     }
 
     struct Horizon: Encodable {
-        let ticks: Int
+        /// The horizon's length; null for one in milliseconds.
+        let ticks: Int?
+        let milliseconds: Int?
+        /// Ticks that count; 0 also for a horizon that is not evaluated, whose figures are null.
         let evaluated: Int
         let accuracy, macroF1, weightedF1, hitRate: Double?
         let persistenceAccuracy, persistenceMacroF1, persistenceWeightedF1, persistenceHitRate: Double?
@@ -27,6 +33,7 @@ struct Report: Encodable {
 
         init(_ result: HorizonResult) {
             ticks = result.ticks
+            milliseconds = nil
             evaluated = result.model.total
             accuracy = result.model.accuracy
             macroF1 = result.model.macroF1
@@ -39,6 +46,18 @@ struct Report: Encodable {
             let counts = result.model.counts
             confusion = [Array(counts[0..<3]), Array(counts[3..<6]), Array(counts[6..<9])]
         }
+
+        /// A horizon that is not evaluated.
+        init(_ horizon: ModelMetadata.Horizon) {
+            ticks = horizon.unit == .ticks ? Int(horizon.length) : nil
+            milliseconds = horizon.unit == .milliseconds ? Int(horizon.length) : nil
+            evaluated = 0
+            (accuracy, macroF1, weightedF1, hitRate) = (nil, nil, nil, nil)
+            (persistenceAccuracy, persistenceMacroF1, persistenceWeightedF1, persistenceHitRate) = (nil, nil, nil, nil)
+            confusion = []
+        }
+
+        var name: String { ticks.map { "\($0) ticks" } ?? "\(milliseconds ?? 0) ms" }
     }
 
     var model = ""
@@ -62,14 +81,22 @@ struct Report: Encodable {
     var counters: [String: UInt64] = [:]
     var incidents: [String] = []
 
-    init(latency: LatencyHistogram, stages: StageTimes?, horizons results: [HorizonResult]) {
+    /// - Parameter results: those of the horizons that are evaluated, in the model's order.
+    init(_ metadata: ModelMetadata, latency: LatencyHistogram, stages: StageTimes?, horizons results: [HorizonResult]) {
         latencyNs = Quantiles(latency)
         stagesNs = stages.map {
             Stages(
                 decode: Quantiles($0.decode), features: Quantiles($0.features), model: Quantiles($0.model),
                 publish: Quantiles($0.publish))
         }
-        horizons = results.map(Horizon.init)
+        var rest = results[...]
+        horizons = metadata.horizons.map { horizon in
+            guard Evaluation.Horizon(horizon) != nil, let result = rest.popFirst() else { return Horizon(horizon) }
+            return Horizon(result)
+        }
+        incidents = metadata.unknownKeys.sorted().map {
+            "the model's metadata key \($0.singleLine) is not known and has no effect"
+        }
         macroF1 = horizons.first?.macroF1
         weightedF1 = horizons.first?.weightedF1
         persistenceMacroF1 = horizons.first?.persistenceMacroF1
@@ -162,7 +189,7 @@ struct Report: Encodable {
         lines.append("                 horizon      count   macro F1  persistence   hit rate  persistence")
         for horizon in horizons {
             let cells = [
-                pad("\(horizon.ticks) ticks", 10), pad(Format.count(horizon.evaluated), 10),
+                pad(horizon.name, 10), pad(Format.count(horizon.evaluated), 10),
                 pad(Format.ratio(horizon.macroF1), 10), pad(Format.ratio(horizon.persistenceMacroF1), 12),
                 pad(Format.percent(horizon.hitRate), 10), pad(Format.percent(horizon.persistenceHitRate), 12),
             ]

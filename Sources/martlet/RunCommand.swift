@@ -197,16 +197,17 @@ struct RunCommand: AsyncParsableCommand {
         if !drain.isComplete(), isLossless { failures.append("output: \(Drain.failure)") }
         report.incidents += failures
         StandardOutput.print(isJSON ? try report.json() : report.table())
+        guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
         guard report.ticks > 0 || report.incidents.isEmpty else {
             throw CommandError(.data, report.incidents.joined(separator: "; "))
         }
-        guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
     }
 
     private func report(_ pipeline: inout Running, _ loaded: LoadedModel, _ boundary: String) -> Report {
         let counters = pipeline.counters
         let observed = pipeline.publisher.sink.evaluation?.results ?? []
-        var report = Report(latency: pipeline.publisher.latency, stages: pipeline.stages, horizons: observed)
+        var report = Report(
+            loaded.model.metadata, latency: pipeline.publisher.latency, stages: pipeline.stages, horizons: observed)
         report.model = loaded.name
         report.ticks = Int(clamping: counters[.ticks])
         report.signals = Int(clamping: counters[.signalsPublished])
@@ -217,7 +218,7 @@ struct RunCommand: AsyncParsableCommand {
         report.evaluated = boundary
         report.counters = Report.unusual(counters)
         report.signalsSha256 = pipeline.publisher.sink.takeDigest()
-        report.incidents = pipeline.incidents.snapshot.incidents.map(\.text)
+        report.incidents += pipeline.incidents.snapshot.incidents.map(\.text)
         if pipeline.ingest.source.skippedFrames > 0 {
             report.incidents.append("\(pipeline.ingest.source.skippedFrames) frames of multi-part messages skipped")
         }

@@ -54,7 +54,8 @@ struct ScoreCommand: AsyncParsableCommand {
         options.ratePasses = try inRange(settings.value(passes, "passes", default: 5), "passes", 1...1_000)
         if let text = try settings.value(evaluateFrom, "evaluate-from") { options.part = try EvaluateFrom.parse(text) }
         let result = try score(loaded.model, options)
-        var report = Report(latency: result.latency, stages: result.stages, horizons: result.horizons)
+        var report = Report(
+            loaded.model.metadata, latency: result.latency, stages: result.stages, horizons: result.horizons)
         report.model = loaded.name
         report.ticks = result.ticks
         report.signals = result.signals
@@ -64,7 +65,7 @@ struct ScoreCommand: AsyncParsableCommand {
         report.fileTicksPerSecond = result.fileTicksPerSecond
         report.evaluated = result.boundary
         report.signalsSha256 = result.digest
-        report.incidents = result.incidents
+        report.incidents += result.incidents
         StandardOutput.print(try settings.flag(json, "json") ? try report.json() : report.table())
     }
 
@@ -81,7 +82,8 @@ struct ScoreCommand: AsyncParsableCommand {
 enum EvaluateFrom {
     static func parse(_ text: String) throws -> Score.EvaluatedPart {
         if let fraction = Double(text), (0...1).contains(fraction) { return .fraction(fraction) }
-        if let nanoseconds = UInt64(text) { return .time(nanoseconds) }
+        // A small number is a fraction that is none, and no time: 10^15 ns are 12 days of 1970.
+        if let nanoseconds = UInt64(text), nanoseconds >= 1_000_000_000_000_000 { return .time(nanoseconds) }
         let seconds: Double
         do { seconds = try Date(text, strategy: .iso8601).timeIntervalSince1970 } catch { throw wrong(text) }
         // A time beyond the year 2554 does not fit a timestamp.

@@ -69,10 +69,10 @@ struct SignalOutput {
         refresh(reader)
         flush()
         let summary =
-            "martlet: \(reader.topicCount) topics, \(reader.signals) signals, \(reader.lost) lost, "
+            "\(reader.topicCount) topics, \(reader.signals) signals, \(reader.lost) lost, "
             + "\(reader.beforeJoin) before joining, \(reader.gaps) gaps, \(reader.malformed) malformed, "
-            + "\(reader.refused) refused\n"
-        FileHandle.standardError.write(Data(summary.utf8))
+            + "\(reader.refused) refused"
+        StandardError.say(summary)
     }
 
     private mutating func write(_ line: String) {
@@ -160,6 +160,17 @@ struct SignalOutput {
     /// A topic's text in JSON; control characters are already escaped in topics.
     private func escape(_ text: String) -> String {
         text.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+    }
+}
+
+/// Text to standard error. What cannot be written is given up: there is nobody left to tell.
+enum StandardError {
+    /// One line, with the program's name in front.
+    static func say(_ text: String) { write("martlet: \(text.singleLine)\n") }
+
+    static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = unsafe Foundation.write(STDERR_FILENO, bytes, bytes.count)
     }
 }
 

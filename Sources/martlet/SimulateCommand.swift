@@ -14,7 +14,7 @@ struct SimulateCommand: AsyncParsableCommand {
               martlet simulate --seed 3 --events 80000 --out sim.dbn.zst
             """)
 
-    @Option(help: "Any number; another seed is another day. Default: 1.")
+    @Option(help: "0 to 18446744073709551615; another seed is another day. Default: 1.")
     var seed: UInt64?
 
     @Option(help: "Ticks to simulate, 1 to 20,000,000. Default: 80000.")

@@ -44,6 +44,11 @@ struct SubscribeCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
         let prefix = try settings.value(topic, "topic", default: "sig/")
+        let kinds = ["sig/", "md/", "def/"]
+        guard kinds.contains(where: { prefix.hasPrefix($0) || $0.hasPrefix(prefix) }) else {
+            throw CommandError(
+                .usage, "--topic '\(prefix)' is wrong; expected a prefix that begins with sig/, md/ or def/")
+        }
         let format = try settings.value(format, "format", default: .table)
         let endsWithSessions = try settings.flag(once, "once")
         let timeout = try silence(settings, timeout)

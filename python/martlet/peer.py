@@ -34,6 +34,8 @@ NANOSECONDS_PER_DAY = 86_400 * 10**9
 FIRST_AFTER_RESET = 16
 HIGH_WATER_MARK = 16_384
 BYTES_AT_ONCE = 32 << 10
+#: In one message, which has at most 65,536 bytes.
+SIGNALS_AT_ONCE = 512
 
 
 class Model:
@@ -173,7 +175,8 @@ class Instrument:
                 action = int.from_bytes(payload[offsets[index] + 24:offsets[index] + 26], "little")
                 if action == TRADING and self.is_halted:
                     flush(False)
-                self.is_halted = action in HALTED
+                # Quoting and auctions between a halt and the next trading belong to the halt.
+                self.is_halted = action in HALTED or self.is_halted and action != TRADING
         flush(True)
         return np.concatenate(parts)
 
@@ -254,8 +257,10 @@ class Processor:
         if instrument is not None:
             signals = instrument.process(b"".join(payloads), session, sequence)
             self.ticks += len(signals) // len(self.model.horizons)
-            if len(signals):
-                replies.append(self._message(key, signals.tobytes(), len(signals), wire.RECORDS))
+            most = SIGNALS_AT_ONCE // len(self.model.horizons) * len(self.model.horizons)
+            for begin in range(0, len(signals), most):
+                part = signals[begin:begin + most]
+                replies.append(self._message(key, part.tobytes(), len(part), wire.RECORDS))
         payloads.clear()
 
     def _define(self, topic: bytes, message: bytes) -> None:

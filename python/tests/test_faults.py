@@ -196,3 +196,84 @@ def test_a_message_longer_than_the_contract_allows_is_refused_by_name():
     report = json.loads(out)
     assert report["lost"] == 2_000 and report["counters"]["messages_malformed"] == 1
     assert any("65536 bytes" in text for text in report["incidents"])
+
+
+def with_metadata(path, **changes):
+    """The default model with other metadata."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(MODEL)
+    entries = {entry.key: entry for entry in model.metadata_props}
+    for key, change in changes.items():
+        entry = entries.get(f"martlet.{key}") or model.metadata_props.add(key=f"martlet.{key}")
+        entry.value = change(entry.value)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_horizon_that_is_not_evaluated_is_shown_as_such(tmp_path):
+    model = with_metadata(tmp_path / "ms.onnx", horizons=lambda text: text.replace('"ticks"', '"milliseconds"', 1))
+    report = json.loads(martlet("score", FEED, "--model", model, "--passes", 1, "--json").stdout)
+    assert report["macro_f1"] is None and len(report["horizons"]) == 4
+    assert report["horizons"][0]["milliseconds"] == 10 and report["horizons"][0]["evaluated"] == 0
+    assert report["horizons"][1]["ticks"] == 20 and report["horizons"][1]["macro_f1"] > 0.5
+
+
+def test_a_label_that_has_no_definition_and_a_key_that_is_not_known(tmp_path):
+    model = with_metadata(tmp_path / "label.onnx", horizons=lambda text: text.replace("smoothed-mid", "nope", 1))
+    one_line(martlet("score", FEED, "--model", model, check=False), 65, "label", "smoothed-mid")
+    model = with_metadata(tmp_path / "key.onnx", foo=lambda _: "1")
+    report = json.loads(martlet("score", FEED, "--model", model, "--passes", 1, "--json").stdout)
+    assert report["incidents"] == ["the model's metadata key martlet.foo is not known and has no effect"]
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+def test_closed_streams_trap_nothing(redirection):
+    result = subprocess.run(f"{BIN} score /nonexistent {redirection}", shell=True, timeout=TIMEOUT)
+    assert result.returncode == 66
+
+
+def test_names_from_outside_cannot_steer_a_terminal():
+    endpoint, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.set(zmq.RCVTIMEO, 20_000)
+        publisher.set(zmq.LINGER, 0)
+        publisher.bind(endpoint)
+        processor = start("run", "--once", "--model", MODEL, "--input", endpoint, "--output", signals)
+        try:
+            for _ in range(2):
+                publisher.recv()
+            for name in (b"%1B[2J", b"A%0Alost 0"):
+                publisher.send(trades(b"md/D/" + name + b"/", 1))
+                publisher.send(end(b"md/D/" + name + b"/", 2))
+            out, errors = processor.communicate(timeout=TIMEOUT)
+        finally:
+            processor.kill()
+    assert processor.returncode == 65
+    assert "\x1b" not in out + errors and "\ufffd[2J refused" in out and "A\ufffdlost 0" in out
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_the_same_key_press_told_twice_is_one_interruption():
+    ticks, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    processor = start("run", "--json", "--model", MODEL, "--input", ticks, "--output", signals)
+    replay = start("replay", FEED, "--output", ticks, "--speed", 100, "--json")
+    try:
+        time.sleep(1.5)
+        for process in (processor, replay):
+            process.terminate()
+            process.terminate()
+        out = processor.communicate(timeout=TIMEOUT)[0]
+        played = json.loads(replay.communicate(timeout=TIMEOUT)[0])
+    finally:
+        processor.kill()
+        replay.kill()
+    assert processor.returncode == 0 and json.loads(out)["lost"] == 0
+    assert played["was_interrupted"] and 0 < played["ticks"] < 80_000
+
+
+def test_other_wrong_values(tmp_path):
+    one_line(martlet("subscribe", "tcp://127.0.0.1:1", "--topic", "foo/", check=False), 64, "sig/")
+    twice = ["--instrument", "A:tick=1,lot=1", "--instrument", "A:tick=2,lot=1"]
+    one_line(martlet("score", FEED, "--model", MODEL, *twice, check=False), 64, "twice")
+    result = martlet("convert", "--from", "binance", FEED, "--out", tmp_path / "x.dbn", check=False)
+    one_line(result, 65)

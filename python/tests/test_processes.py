@@ -196,7 +196,7 @@ def test_a_closed_pipe_ends_a_subscriber_quietly():
     (["score", "nowhere.dbn"], 66, "nowhere.dbn"),
     (["score", str(MODEL), "--model", str(MODEL)], 65, "default.onnx"),
     (["score", str(FEED), "--model", str(FEED)], 65, "dbn.zst"),
-    (["score", str(FEED), "--model", str(MODEL), "--evaluate-from", "2"], 0, ""),
+    (["score", str(FEED), "--model", str(MODEL), "--evaluate-from", "2"], 64, "fraction"),
     (["score", str(FEED), "--model", str(MODEL), "--evaluate-from", "soon"], 64, "fraction"),
     (["score", str(FEED), "--model", str(MODEL), "--workers", "0"], 64, "1 to 64"),
     (["run", "--model", str(MODEL), "--input", "tcp:/x"], 64, "tcp://127.0.0.1"),

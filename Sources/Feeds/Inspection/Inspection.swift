@@ -1,3 +1,5 @@
+internal import MarketData
+
 /// What is in a DBN file: the answer of `FeedInspector`. Printable as text; JSON through `Codable`.
 public struct Inspection: Codable, Equatable, Sendable, CustomStringConvertible {
     public var path: String
@@ -62,7 +64,7 @@ public struct Inspection: Codable, Equatable, Sendable, CustomStringConvertible 
         }
         rows += instruments.map(\.description)
         if instrumentsLeftOut > 0 { rows.append("  records of further instruments: \(instrumentsLeftOut)") }
-        rows += messages.map { "  message: \($0)" }
+        rows += messages.map { "  message: \($0.singleLine)" }
         return rows.joined(separator: "\n")
     }
 }
@@ -108,7 +110,7 @@ public struct InstrumentInspection: Codable, Equatable, Sendable, CustomStringCo
     public var superseded: UInt64? { conversion?["superseded"] }
 
     public var description: String {
-        let name = symbol ?? "(no symbol)"
+        let name = symbol?.singleLine ?? "(no symbol)"
         var text = "  \(name) (publisher \(publisherID), id \(instrumentID)"
         if let tickSize { text += ", tick \(FixedPoint.text(tickSize))" }
         if let lotSize { text += ", lot \(FixedPoint.text(lotSize))" }
