@@ -32,6 +32,9 @@ public struct DBNFileWriter: ~Copyable {
 
     deinit { removeTemporary() }
 
+    /// The file that takes the name `path` in `finish`; whoever ends the process before that should remove it.
+    public var temporaryPath: String { file.path }
+
     /// Records written.
     public var recordCount: UInt64 { encoder.recordCount }
 

@@ -32,6 +32,7 @@ public struct PublisherSocket: ~Copyable, Sendable {
     private var socket: Socket
     private var message = Message()
     private var ledger: SubscriptionLedger
+    private var hasConnections = false
 
     /// - Parameter options: those of the socket; `noDrop`, `reportsEverySubscription` and, for `.lossless`,
     ///   `immediate` are the policy's business and set by it.
@@ -64,11 +65,13 @@ public struct PublisherSocket: ~Copyable, Sendable {
 
     /// As `Socket.bind`.
     public mutating func bind(_ endpoint: String) throws(ZeroMQError) {
+        hasConnections = hasConnections || !endpoint.hasPrefix("inproc:")
         try socket.bind(endpoint)
     }
 
     /// As `Socket.connect`, for subscribers that bind.
     public mutating func connect(_ endpoint: String) throws(ZeroMQError) {
+        hasConnections = hasConnections || !endpoint.hasPrefix("inproc:")
         try socket.connect(endpoint)
     }
 
@@ -107,7 +110,7 @@ public struct PublisherSocket: ~Copyable, Sendable {
         while readCount < limit {
             guard case .received = try socket.receive(into: &message) else { break }
             readCount += 1
-            ledger.apply(message)
+            ledger.apply(message, hasConnections: hasConnections)
         }
         return readCount
     }

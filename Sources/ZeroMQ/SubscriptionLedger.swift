@@ -50,8 +50,15 @@ struct SubscriptionLedger {
         subscriberCount = countPeers()
     }
 
-    /// Applies one message as received.
-    mutating func apply(_ message: borrowing Message) {
+    /// Applies one message as received. One byte without a connection is libzmq's own: it takes any two bytes on its port
+    /// for the greeting of ZMTP 1.0, and such a peer for a subscriber to everything. That counts as none.
+    ///
+    /// - Parameter hasConnections: false on inproc, where no message comes from a connection.
+    mutating func apply(_ message: borrowing Message, hasConnections: Bool) {
+        let isInvented =
+            hasConnections && message.peer == nil && message.byteCount == 1
+            && message.bytes.unsafeLoad(as: UInt8.self) == 1
+        guard !isInvented else { return }
         apply(message.bytes, peer: message.peer)
     }
 

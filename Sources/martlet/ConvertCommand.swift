@@ -61,7 +61,9 @@ struct ConvertCommand: AsyncParsableCommand {
                 let converter = try LOBSTERConverter(zips: inputs, options: options)
                 try converter.plan.checkKnows(options)
                 var file = try DBNFileWriter(path: out, metadata: converter.plan.metadata, compression: compression)
+                let unfinished = UnfinishedFile(file.temporaryPath)
                 let report = try converter.convert(to: &file) {
+                    unfinished.endIfInterrupted()
                     progress.show("converting \(kind)", done: Int($0), total: Int($1))
                 }
                 try file.finish()
@@ -72,7 +74,9 @@ struct ConvertCommand: AsyncParsableCommand {
                 }
                 try converter.plan.checkKnows(options)
                 var file = try DBNFileWriter(path: out, metadata: converter.plan.metadata, compression: compression)
+                let unfinished = UnfinishedFile(file.temporaryPath)
                 let report = try converter.convert(to: &file) {
+                    unfinished.endIfInterrupted()
                     progress.show("converting \(kind)", done: Int($0), total: Int($1))
                 }
                 try file.finish()

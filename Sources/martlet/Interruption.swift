@@ -31,6 +31,25 @@ enum Interruption {
     }
 }
 
+/// A command that writes one file: an interruption ends it at the next sign of progress, and leaves no part of the file.
+struct UnfinishedFile {
+    private let path: String
+
+    /// - Parameter path: where the file is written before it gets its name.
+    init(_ path: String) {
+        self.path = path
+        Interruption.install()
+    }
+
+    /// Ends the process if it has been asked to.
+    func endIfInterrupted() {
+        guard Interruption.control.isStopRequested else { return }
+        unlink(path)
+        StandardError.say("interrupted: nothing was written")
+        exit(128 + SIGINT)
+    }
+}
+
 /// Progress of long work, in one line that is rewritten; on a terminal only.
 struct ProgressLine {
     private let isTerminal = isatty(STDERR_FILENO) == 1

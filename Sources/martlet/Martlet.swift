@@ -24,8 +24,8 @@ struct Martlet: AsyncParsableCommand {
 
             Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
             that cannot be used, a subscriber that left or was too slow, or nothing for the seconds of --timeout; 70 a fault of \
-            the program; 78 this processor lacks what the program was built for; 130 and 143 a second SIGINT or SIGTERM, which \
-            ends the process at once.
+            the program; 78 this processor lacks what the program was built for; 130 and 143 interrupted before a file was \
+            written, or a second SIGINT or SIGTERM, which ends the process at once.
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,

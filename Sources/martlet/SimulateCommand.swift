@@ -46,7 +46,11 @@ struct SimulateCommand: AsyncParsableCommand {
             let compression: DBNEncoder.Compression = out.hasSuffix(".zst") ? .zstd() : .none
             var file = try DBNFileWriter(path: out, metadata: simulator.metadata, compression: compression)
             let total = events
-            let report = try simulator.run(into: &file) { progress.show("simulating", done: Int($0), total: total) }
+            let unfinished = UnfinishedFile(file.temporaryPath)
+            let report = try simulator.run(into: &file) {
+                unfinished.endIfInterrupted()
+                progress.show("simulating", done: Int($0), total: total)
+            }
             try file.finish()
             progress.clear()
             let counts = "\(Format.count(Int(report.ticks))) ticks, \(Format.count(Int(report.records))) records"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 
@@ -101,6 +102,21 @@ def test_a_publisher_says_whom_it_waits_for_and_counts_narrower_subscribers():
         processor.kill()
     assert processor.returncode == 0, errors
     assert json.loads(out)["ticks"] == 80_000
+
+
+def test_a_stranger_on_the_port_is_no_subscriber():
+    port = free_port()
+    replay = start("replay", FEED, "--output", f"tcp://127.0.0.1:{port}", "--speed", "max", "--json")
+    try:
+        assert "0 of 1" in replay.stderr.readline()
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"\x01\x00")  # What ZMTP 1.0 begins with.
+            time.sleep(1)
+            assert replay.poll() is None
+        replay.terminate()
+        assert json.loads(replay.communicate(timeout=TIMEOUT)[0])["ticks"] == 0
+    finally:
+        replay.kill()
 
 
 def test_a_silent_publisher_is_given_up_after_the_timeout():
@@ -269,6 +285,20 @@ def test_the_same_key_press_told_twice_is_one_interruption():
         replay.kill()
     assert processor.returncode == 0 and json.loads(out)["lost"] == 0
     assert played["was_interrupted"] and 0 < played["ticks"] < 80_000
+
+
+def test_an_interrupted_simulation_leaves_no_part_of_a_file(tmp_path):
+    process = start("simulate", "--events", 20_000_000, "--quiet", "--out", tmp_path / "x.dbn.zst")
+    try:
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.terminate()
+        errors = process.communicate(timeout=TIMEOUT)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "nothing was written" in errors
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_wrong_values(tmp_path):
