@@ -106,14 +106,10 @@ struct SubscriptionLedger {
     }
 
     private func countPeers() -> Int {
-        var known: [Int32] = []
+        var known: Set<Int32> = []
         var unknownCount = 0
         for entry in entries {
-            if let peer = entry.peer {
-                if !known.contains(peer) { known.append(peer) }
-            } else {
-                unknownCount += entry.count
-            }
+            if let peer = entry.peer { known.insert(peer) } else { unknownCount += entry.count }
         }
         return known.count + unknownCount
     }
