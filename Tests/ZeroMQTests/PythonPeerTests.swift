@@ -235,16 +235,17 @@ struct PythonPeerTests {
         var publisher = try PublisherSocket(
             context, .lossless(subscribers: 1, readinessTopic: "md/T/A/"), options: options)
         try publisher.bind("tcp://127.0.0.1:*")
+        // A key in Z85 can begin with a hyphen: it goes behind an equals sign, or argparse takes it for an option.
         let stranger = try Self.peer("subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "")
         _ = try stranger.readLine()
         let other = try CurveKeyPair.generate()
         let impostor = try Self.peer(
-            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "", "--server-key",
-            other.publicKey)
+            "subscribe", "SUB", "connect", publisher.lastEndpoint, "--prefix", "",
+            "--server-key=\(other.publicKey)")
         _ = try impostor.readLine()
         let peer = try Self.peer(
             "receive", "SUB", "connect", publisher.lastEndpoint, "--prefix", "md/", "--count", "100",
-            "--server-key", keys.publicKey)
+            "--server-key=\(keys.publicKey)")
         _ = try peer.readLine()
         try publisher.awaitSubscribers(1)
         for index in 0..<100 as Range<UInt64> {
