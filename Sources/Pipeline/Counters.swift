@@ -41,7 +41,7 @@ public enum Counter: Int, CaseIterable, Sendable {
 /// A counter is a relaxed load and store, because there is one writer; readers see each value whole, a little late.
 @safe
 public final class CounterBlock: @unchecked Sendable {
-    // Sendable: the memory is atomics, and the pointer never changes.
+    // Unchecked: the memory is atomics, and the pointer never changes.
     private let values: UnsafeMutablePointer<Atomic<UInt64>>
 
     public init() {

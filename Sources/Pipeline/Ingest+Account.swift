@@ -56,6 +56,13 @@ extension Ingest where Source: ~Copyable {
         return TopicTable.Value(instrument: Int32(index), isDefinition: topic.kind == Topic.Kind.definitions)
     }
 
+    /// Says once a stream what is wrong with it, so that none falls silent without a word.
+    mutating func report(_ trouble: InputStream.Trouble, _ index: Int, _ text: @autoclosure () -> String) {
+        guard streams[index].reported.insert(trouble).inserted else { return }
+        let entry = registry[index]
+        incidents.report("\(entry.dataset) \(entry.symbol): \(text())")
+    }
+
     /// Reports a refused topic, while refused topics are remembered: a peer that names ever new ones takes no lock.
     private func report(_ text: String) {
         if topics.refusedCount < TopicTable.refusedMax { incidents.report(text) }
@@ -102,12 +109,9 @@ extension Ingest where Source: ~Copyable {
             return true
         }
         streams[index].isRefused = true
-        guard !streams[index].hasReportedUndefined else { return false }
-        streams[index].hasReportedUndefined = true
-        let entry = registry[index]
-        incidents.report(
-            "\(entry.dataset) \(entry.symbol) refused: a feed of \(schema.name) alone has no price levels; give mbp-1, "
-                + "mbp-10 or tbbo data")
+        report(
+            .noPriceLevels, index,
+            "refused, as a feed of \(schema.name) alone has no price levels; give mbp-1, mbp-10 or tbbo data")
         return false
     }
 
@@ -128,13 +132,8 @@ extension Ingest where Source: ~Copyable {
     private mutating func account(
         _ index: Int, _ header: PacketHeader, _ payload: UnsafeRawBufferPointer, receivedAt: UInt64
     ) -> Delivery? {
-        guard isFollowed(index, header), isPlausible(index, header) else { return nil }
+        guard isFollowed(index, header) else { return nil }
         if header.kind == PacketHeader.Kind.heartbeat { counters.add(.heartbeatsReceived, 1) }
-        guard streams[index].isDefined || definePreset(index) else {
-            trackSession(index, header, isNew: false)
-            refuseUndefined(index)
-            return nil
-        }
         if streams[index].tracker.expected == 0 { streams[index].firstSequence = header.sequence }
         var isNewSession = false
         var envelope = TickEnvelope(kind: TickEnvelope.Kind.records)
@@ -143,13 +142,13 @@ extension Ingest where Source: ~Copyable {
         envelope.session = header.session
         envelope.sequence = header.sequence
         var skip = 0
-        switch streams[index].tracker.feed(header) {
+        switch streams[index].tracker.feed(header, now: clock.wallNanoseconds()) {
         case .inOrder: break
         case .gap(let from, let count):
             envelope.lost = lost(from: from, count: count)
         case .duplicate(let count):
             counters.add(.recordsDuplicate, count)
-            reportBehind(index, "records that came before come again, and are skipped")
+            report(.duplicate, index, "records that came before come again, and are skipped")
             skip = count
         case .beforeJoin(let count):
             counters.add(.recordsBeforeJoin, Int(truncatingIfNeeded: min(count, UInt64(Int.max))))
@@ -161,14 +160,24 @@ extension Ingest where Source: ~Copyable {
             if isTailUnknown { envelope.lost = MissingRange(first: 1, count: GapRecord.unknownCount, reason: 1) }
         case .staleSession:
             counters.add(.messagesRefused, 1)
-            reportBehind(index, "packets of an older session than the newest seen are refused")
+            report(.staleSession, index, "packets of an older session than the newest seen are refused")
             return nil
-        case .implausible:
+        case .implausibleLoss:
             counters.add(.messagesRefused, 1)
-            reportBehind(index, "a packet refused that would mean a loss of more than 2^32 records")
+            report(.implausible, index, "a packet refused that would mean a loss of more than 2^32 records")
+            return nil
+        case .futureSession:
+            counters.add(.messagesRefused, 1)
+            report(.implausible, index, "a packet refused whose session begins more than a day from now")
             return nil
         }
         trackSession(index, header, isNew: isNewSession)
+        guard streams[index].isDefined || definePreset(index) else {
+            // None of its records has been taken: the first that could be is the next.
+            streams[index].firstSequence = streams[index].tracker.expected
+            refuseUndefined(index)
+            return nil
+        }
         envelope.firstSequence = streams[index].firstSequence
         return unsafe delivery(envelope, header, payload, skipping: skip, isNewSession: isNewSession)
     }
@@ -202,36 +211,16 @@ extension Ingest where Source: ~Copyable {
             reason: UInt32(GapReason.lostOnInput.rawValue))
     }
 
-    /// A session names the time at which it began. One far in the future would make every true one stale.
-    private mutating func isPlausible(_ index: Int, _ header: PacketHeader) -> Bool {
-        guard header.session > streams[index].tracker.session else { return true }
-        let now = clock.wallNanoseconds()
-        guard now > 0, header.session > now &+ Timestamp.nanosecondsPerDay else { return true }
-        counters.add(.messagesRefused, 1)
-        reportBehind(index, "a packet refused whose session begins more than a day from now")
-        return false
-    }
-
-    /// Says once a stream that its packets are not taken as they come, so that none falls silent without a word.
-    private mutating func reportBehind(_ index: Int, _ what: String) {
-        guard !streams[index].hasReportedBehind else { return }
-        streams[index].hasReportedBehind = true
-        let entry = registry[index]
-        incidents.report("\(entry.dataset) \(entry.symbol): \(what)")
-    }
-
     /// Follows the first publisher of a topic; another's packets would interleave two sequences.
     private mutating func isFollowed(_ index: Int, _ header: PacketHeader) -> Bool {
         if streams[index].tracker.session == 0 { streams[index].publisher = header.publisher }
-        guard streams[index].publisher != header.publisher else { return true }
+        let followed = streams[index].publisher
+        guard followed != header.publisher else { return true }
         counters.add(.messagesRefused, 1)
-        if !streams[index].hasReportedPublisher {
-            streams[index].hasReportedPublisher = true
-            let entry = registry[index]
-            incidents.report(
-                "\(entry.dataset) \(entry.symbol): publisher \(header.publisher) refused, publisher "
-                    + "\(streams[index].publisher) is followed; one topic takes one publisher")
-        }
+        report(
+            .publisher, index,
+            "publisher \(header.publisher) refused, publisher \(followed) is followed; one topic "
+                + "takes one publisher")
         return false
     }
 
@@ -252,22 +241,20 @@ extension Ingest where Source: ~Copyable {
     }
 
     private mutating func reportTickSize(_ index: Int, _ tickSize: Int64) {
-        guard !streams[index].hasReportedUndefined else { return }
-        streams[index].hasReportedUndefined = true
-        let entry = registry[index]
-        incidents.report(
-            "\(entry.dataset) \(entry.symbol) refused: its tick size of \(tickSize)e-9 is out of range; expected 1e-9 to "
+        report(
+            .tickSize, index,
+            "refused, as its tick size of \(tickSize)e-9 is out of range; expected 1e-9 to "
                 + "\(FeatureExtractor.tickSizeMax)e-9")
     }
 
     private mutating func refuseUndefined(_ index: Int) {
         counters.add(.messagesRefused, 1)
-        guard !streams[index].hasReportedUndefined else { return }
-        streams[index].hasReportedUndefined = true
-        let entry = registry[index]
-        incidents.report(
-            "\(entry.dataset) \(entry.symbol) refused: its tick size is not known; publish a definition or give "
-                + "--instrument \(entry.symbol):tick=…,lot=…")
+        // The reason is said already.
+        guard streams[index].reported.isDisjoint(with: [.noPriceLevels, .tickSize]) else { return }
+        let symbol = registry[index].symbol
+        report(
+            .undefined, index,
+            "refused, as its tick size is not known; publish a definition or give --instrument \(symbol):tick=…,lot=…")
     }
 
     /// Knows how many sessions are open, so that a run over a replay can end with it. A packet of an older session says

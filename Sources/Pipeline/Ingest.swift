@@ -174,7 +174,10 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         let worker = index % outputs.count
         let byteCount = TickEnvelope.byteCount + delivery.payload.count
         guard byteCount <= RingBuffer.recordByteCountMax(capacity: outputs[worker].ring.capacity) else {
-            reportOversize(index, byteCount)
+            report(
+                .oversize, index,
+                "a packet of \(byteCount) bytes is larger than half the ring and is dropped; give a larger --ring-bytes"
+            )
             drop(delivery, index)
             return true
         }
@@ -197,12 +200,10 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     /// conflated: their instrument is named, and its packets are dropped instead.
     private mutating func conflate(_ delivery: Delivery, _ index: Int, _ worker: Int) {
         guard let newest = unsafe LevelRecords.newest(in: delivery.payload) else {
-            if !streams[index].hasReportedConflation, unsafe !delivery.payload.isEmpty {
-                streams[index].hasReportedConflation = true
-                let entry = registry[index]
-                incidents.report(
-                    "\(entry.dataset) \(entry.symbol): the policy 'conflate' is for level data alone; its packets are "
-                        + "dropped when the ring is full")
+            if unsafe !delivery.payload.isEmpty {
+                report(
+                    .conflation, index,
+                    "the policy 'conflate' is for level data alone; its packets are dropped when the ring is full")
             }
             drop(delivery, index)
             return
@@ -224,19 +225,25 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         counters.add(.recordsDroppedOnInput, Int(delivery.envelope.recordCount))
         streams[index].drop(delivery.envelope)
     }
-
-    private mutating func reportOversize(_ index: Int, _ byteCount: Int) {
-        guard !streams[index].hasReportedOversize else { return }
-        streams[index].hasReportedOversize = true
-        let entry = registry[index]
-        incidents.report(
-            "\(entry.dataset) \(entry.symbol): a packet of \(byteCount) bytes is larger than half the ring and is dropped; "
-                + "give a larger --ring-bytes")
-    }
 }
 
 /// What ingest keeps for one instrument.
 struct InputStream: ~Copyable {
+    /// A reason for which some of its packets are not taken as they come.
+    struct Trouble: OptionSet {
+        let rawValue: UInt16
+
+        static let undefined = Trouble(rawValue: 1)
+        static let noPriceLevels = Trouble(rawValue: 2)
+        static let tickSize = Trouble(rawValue: 4)
+        static let publisher = Trouble(rawValue: 8)
+        static let duplicate = Trouble(rawValue: 16)
+        static let staleSession = Trouble(rawValue: 32)
+        static let implausible = Trouble(rawValue: 64)
+        static let conflation = Trouble(rawValue: 128)
+        static let oversize = Trouble(rawValue: 256)
+    }
+
     var tracker = SequenceTracker()
     /// Which of several publishers of one topic is followed: the first one met.
     var publisher: UInt32 = 0
@@ -245,11 +252,8 @@ struct InputStream: ~Copyable {
     var isDefined = false
     var isSessionOpen = false
     var hasMetSession = false
-    var hasReportedUndefined = false
-    var hasReportedPublisher = false
-    var hasReportedBehind = false
-    var hasReportedConflation = false
-    var hasReportedOversize = false
+    /// What has been said of it, each once.
+    var reported: Trouble = []
     /// Its schema states no price levels: it can never have a book.
     var isRefused = false
     /// Number of the first record of the session that could have come.

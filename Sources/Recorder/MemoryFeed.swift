@@ -19,7 +19,7 @@ public struct MemorySource: ~Copyable, TickSource {
 /// The packets of a feed, kept whole in memory so that the time of decompression can be told from that of scoring.
 @safe
 public final class MemoryFeed: @unchecked Sendable {
-    // Sendable: never written after `init`.
+    // Unchecked: never written after `init`.
     private let bytes: UnsafeMutableRawPointer
     private let places: [(offset: Int, byteCount: Int)]
     public let byteCount: Int

@@ -1,3 +1,5 @@
+public import MarketData
+
 /// What a packet's session and sequence say about the records before it and in it.
 @frozen
 public enum SequenceOutcome: Equatable, Sendable, BitwiseCopyable {
@@ -16,7 +18,9 @@ public enum SequenceOutcome: Equatable, Sendable, BitwiseCopyable {
     /// The packet is of an older session than the last one seen. Take nothing.
     case staleSession
     /// The sequence is further ahead than any stream can lose: a forged or broken header. Take nothing.
-    case implausible
+    case implausibleLoss
+    /// The session, which names the time at which it began, lies in the future. Take nothing.
+    case futureSession
 }
 
 /// Accounts for every record of one (publisher, topic): what came, what was lost, what came twice.
@@ -40,7 +44,7 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
     public private(set) var beforeJoin: UInt64 = 0
     /// Records that came again.
     public private(set) var duplicates: UInt64 = 0
-    /// Packets refused because no stream can have lost so much before them.
+    /// Packets refused because no stream can have lost so much before them, or begun so late.
     public private(set) var implausiblePackets: UInt64 = 0
     /// Packets of an older session, refused.
     public private(set) var stalePackets: UInt64 = 0
@@ -52,20 +56,29 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
     /// The largest loss that is believed, in records: hours of the busiest feed. Followed further, one forged header
     /// would make all that comes after it a duplicate.
     @inlinable public static var lossMax: UInt64 { 1 << 32 }
+    /// How far ahead of the clock a session may begin, in nanoseconds: clocks differ, but not by days. Followed
+    /// further, one forged header would make every true session after it stale.
+    @inlinable public static var aheadMax: UInt64 { Timestamp.nanosecondsPerDay }
 
     public init() {}
 
     /// Takes account of one packet, and says which of its records to take.
-    public mutating func feed(_ header: PacketHeader) -> SequenceOutcome {
+    ///
+    /// - Parameter now: wall time in nanoseconds since 1970, asked for at a change of session alone; 0 without a clock,
+    ///   where any session is believed.
+    public mutating func feed(_ header: PacketHeader, now: @autoclosure () -> UInt64) -> SequenceOutcome {
         let outcome: SequenceOutcome
-        if expected == 0 {
+        if header.session > session, isFuture(header.session, now: now()) {
+            implausiblePackets.addSaturating(1)
+            return .futureSession
+        } else if expected == 0 {
             outcome = join(header)
         } else if header.session < session {
             stalePackets.addSaturating(1)
             return .staleSession
         } else if missing(before: header) > SequenceTracker.lossMax {
             implausiblePackets.addSaturating(1)
-            return .implausible
+            return .implausibleLoss
         } else if header.session > session {
             outcome = change(header)
         } else {
@@ -73,6 +86,10 @@ public struct SequenceTracker: BitwiseCopyable, Equatable, Sendable {
         }
         isEnded = header.kind == PacketHeader.Kind.endOfSession
         return outcome
+    }
+
+    private func isFuture(_ session: UInt64, now: UInt64) -> Bool {
+        now > 0 && session > now && session &- now > SequenceTracker.aheadMax
     }
 
     /// Records that a packet would have us miss.

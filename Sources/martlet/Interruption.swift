@@ -9,6 +9,7 @@ enum Interruption {
     static let control = PipelineControl()
     /// When the first came, monotonic nanoseconds.
     private static let firstAt = Atomic<UInt64>(0)
+    private static let firstNumber = Atomic<Int32>(0)
     /// A second signal within this time is of the same key press: a shell may pass on what the terminal has sent as well.
     private static let graceNanoseconds: UInt64 = 500_000_000
 
@@ -16,12 +17,14 @@ enum Interruption {
         // Made before a handler may need them.
         _ = control.isStopRequested
         _ = firstAt.load(ordering: .relaxed)
+        _ = firstNumber.load(ordering: .relaxed)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 let now = martlet_monotonic_ns()
                 let first = Interruption.firstAt.load(ordering: .relaxed)
                 if first == 0 {
                     Interruption.firstAt.store(now, ordering: .relaxed)
+                    Interruption.firstNumber.store(number, ordering: .relaxed)
                 } else if now - first > Interruption.graceNanoseconds {
                     _exit(128 + number)
                 }
@@ -29,6 +32,9 @@ enum Interruption {
             }
         }
     }
+
+    /// What a process exits with that the first signal has ended.
+    static var exitCode: Int32 { 128 + firstNumber.load(ordering: .relaxed) }
 }
 
 /// A command that writes one file: an interruption ends it at the next sign of progress, and leaves no part of the file.
@@ -46,7 +52,7 @@ struct UnfinishedFile {
         guard Interruption.control.isStopRequested else { return }
         unlink(path)
         StandardError.say("interrupted: nothing was written")
-        exit(128 + SIGINT)
+        exit(Interruption.exitCode)
     }
 }
 

@@ -33,7 +33,7 @@ struct Martlet: AsyncParsableCommand {
         ])
 
     /// Commands whose options a YAML file can give.
-    static let settableCommands = ["run", "replay", "subscribe", "score", "features", "convert", "inspect", "simulate"]
+    static let settableCommands = configuration.subcommands.filter { $0 != BenchCommand.self }.map { $0._commandName }
 
     static func main() async {
         Martlet.openStandardStreams()

@@ -109,7 +109,7 @@ enum InstrumentArgument {
 }
 
 /// Seconds for which nothing may come before a command that waits gives up; nil for ever.
-func silence(_ settings: Settings, _ flag: Double?) throws -> Double? {
+func silenceSeconds(_ settings: Settings, _ flag: Double?) throws -> Double? {
     let seconds = try settings.value(flag, "timeout", default: 0)
     guard (0...86_400).contains(seconds) else {
         throw CommandError(.usage, "--timeout \(seconds) is wrong; expected 0 to 86400 seconds")

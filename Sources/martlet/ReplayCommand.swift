@@ -55,30 +55,10 @@ struct ReplayCommand: AsyncParsableCommand {
     private struct Summary: Encodable {
         let ticks, packets, records, skipped: Int
         /// Packets that did not go out; null where it is not known: of a live publisher, and when a subscriber left.
-        let lost: Int?
+        @OrNull var lost: Int? = nil
         let subscribersLeft, wasInterrupted: Bool
         /// What was sent has been taken by the subscribers that were there at the end; null of a live publisher.
-        var isTaken: Bool?
-
-        /// Every key is there: what is not known is null.
-        func encode(to encoder: any Encoder) throws {
-            var object = encoder.container(keyedBy: CodingKeys.self)
-            try object.encode(ticks, forKey: .ticks)
-            try object.encode(packets, forKey: .packets)
-            try object.encode(records, forKey: .records)
-            try object.encode(skipped, forKey: .skipped)
-            try object.encode(lost, forKey: .lost)
-            try object.encode(subscribersLeft, forKey: .subscribersLeft)
-            try object.encode(wasInterrupted, forKey: .wasInterrupted)
-            try object.encode(seconds, forKey: .seconds)
-            try object.encode(ticksPerSecond, forKey: .ticksPerSecond)
-            try object.encode(isTaken, forKey: .isTaken)
-        }
-
-        private enum CodingKeys: CodingKey {
-            case ticks, packets, records, skipped, lost, subscribersLeft, wasInterrupted, seconds, ticksPerSecond,
-                isTaken
-        }
+        @OrNull var isTaken: Bool? = nil
         let seconds, ticksPerSecond: Double
     }
 

@@ -21,19 +21,24 @@ struct Report: Encodable {
     }
 
     struct Horizon: Encodable {
-        /// The horizon's length; null for one in milliseconds.
-        let ticks: Int?
-        let milliseconds: Int?
+        /// The horizon's length, in one of the two units.
+        @OrNull var ticks: Int?
+        @OrNull var milliseconds: Int?
         /// Ticks that count; 0 also for a horizon that is not evaluated, whose figures are null.
         let evaluated: Int
-        let accuracy, macroF1, weightedF1, hitRate: Double?
-        let persistenceAccuracy, persistenceMacroF1, persistenceWeightedF1, persistenceHitRate: Double?
+        @OrNull var accuracy: Double?
+        @OrNull var macroF1: Double?
+        @OrNull var weightedF1: Double?
+        @OrNull var hitRate: Double?
+        @OrNull var persistenceAccuracy: Double?
+        @OrNull var persistenceMacroF1: Double?
+        @OrNull var persistenceWeightedF1: Double?
+        @OrNull var persistenceHitRate: Double?
         /// Counts by label, then by prediction, in the order down, flat, up.
         let confusion: [[Int]]
 
         init(_ result: HorizonResult) {
             ticks = result.ticks
-            milliseconds = nil
             evaluated = result.model.total
             accuracy = result.model.accuracy
             macroF1 = result.model.macroF1
@@ -52,8 +57,6 @@ struct Report: Encodable {
             ticks = horizon.unit == .ticks ? Int(horizon.length) : nil
             milliseconds = horizon.unit == .milliseconds ? Int(horizon.length) : nil
             evaluated = 0
-            (accuracy, macroF1, weightedF1, hitRate) = (nil, nil, nil, nil)
-            (persistenceAccuracy, persistenceMacroF1, persistenceWeightedF1, persistenceHitRate) = (nil, nil, nil, nil)
             confusion = []
         }
 
@@ -66,17 +69,17 @@ struct Report: Encodable {
     var lost = 0
     var dropped = 0
     var gaps = 0
-    var ticksPerSecond: Double?
-    var ticksPerSecondPasses: [Double]?
-    var fileTicksPerSecond: Double?
+    @OrNull var ticksPerSecond: Double?
+    @OrNull var ticksPerSecondPasses: [Double]?
+    @OrNull var fileTicksPerSecond: Double?
     var latencyNs: Quantiles
-    var stagesNs: Stages?
-    var macroF1: Double?
-    var weightedF1: Double?
-    var persistenceMacroF1: Double?
+    @OrNull var stagesNs: Stages?
+    @OrNull var macroF1: Double?
+    @OrNull var weightedF1: Double?
+    @OrNull var persistenceMacroF1: Double?
     var evaluated = ""
     var horizons: [Horizon] = []
-    var signalsSha256: String?
+    @OrNull var signalsSha256: String?
     /// Counters that are not zero and that a good run leaves at zero.
     var counters: [String: UInt64] = [:]
     var incidents: [String] = []
@@ -116,36 +119,6 @@ struct Report: Encodable {
         var unusual: [String: UInt64] = [:]
         for (counter, name) in watched where counters[counter] > 0 { unusual[name] = counters[counter] }
         return unusual
-    }
-
-    enum CodingKeys: CodingKey {
-        case model, ticks, signals, lost, dropped, gaps, ticksPerSecond, ticksPerSecondPasses, fileTicksPerSecond
-        case latencyNs, stagesNs, macroF1, weightedF1, persistenceMacroF1, evaluated, horizons, signalsSha256, counters
-        case incidents
-    }
-
-    /// Every key is there: what is not known is null, so that a reader need not guess.
-    func encode(to encoder: any Encoder) throws {
-        var object = encoder.container(keyedBy: CodingKeys.self)
-        try object.encode(model, forKey: .model)
-        try object.encode(ticks, forKey: .ticks)
-        try object.encode(signals, forKey: .signals)
-        try object.encode(lost, forKey: .lost)
-        try object.encode(dropped, forKey: .dropped)
-        try object.encode(gaps, forKey: .gaps)
-        try object.encode(ticksPerSecond, forKey: .ticksPerSecond)
-        try object.encode(ticksPerSecondPasses, forKey: .ticksPerSecondPasses)
-        try object.encode(fileTicksPerSecond, forKey: .fileTicksPerSecond)
-        try object.encode(latencyNs, forKey: .latencyNs)
-        try object.encode(stagesNs, forKey: .stagesNs)
-        try object.encode(macroF1, forKey: .macroF1)
-        try object.encode(weightedF1, forKey: .weightedF1)
-        try object.encode(persistenceMacroF1, forKey: .persistenceMacroF1)
-        try object.encode(evaluated, forKey: .evaluated)
-        try object.encode(horizons, forKey: .horizons)
-        try object.encode(signalsSha256, forKey: .signalsSha256)
-        try object.encode(counters, forKey: .counters)
-        try object.encode(incidents, forKey: .incidents)
     }
 
     /// One object on one line.

@@ -94,7 +94,8 @@ struct RunCommand: AsyncParsableCommand {
             let stop = WaitNotice(
                 "stopping: a subscriber has to take what is queued; interrupt again to give it up",
                 begins: { Interruption.control.isStopRequested })
-            let silence = try silence(settings, timeout).map { SilenceWatch(pipeline.counters.ingest, seconds: $0) }
+            let silence = try silenceSeconds(settings, timeout)
+                .map { SilenceWatch(pipeline.counters.ingest, seconds: $0) }
             let finished = run(pipeline, isInline: try settings.flag(inline, "inline"))
             stop.end()
             let isSilent = silence?.end() ?? false

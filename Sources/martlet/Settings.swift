@@ -9,15 +9,11 @@ struct Settings {
     private let reader: ConfigReader
     private let command: String
 
-    /// - Parameters:
-    ///   - command: the command's name; of a nested one with its parent's, as `bench-tcp`.
-    ///   - path: a YAML file with one mapping for each command; nil for none.
+    /// - Parameter path: a YAML file with one mapping for each command; nil for none.
     /// - Throws: `CommandError` for a file that cannot be read, and for any name in the file or the environment that no
     ///   option has: a mistyped name would else be an option that is silently not set.
-    init<Command: ParsableCommand>(
-        _ type: Command.Type, command: String = Command._commandName, path: String?
-    ) async throws {
-        self.command = command
+    init<Command: ParsableCommand>(_ type: Command.Type, path: String?) async throws {
+        command = Command._commandName
         let options = try OptionNames(of: type)
         try options.checkEnvironment(of: command)
         let environment = EnvironmentVariablesProvider().prefixKeys(with: "martlet")

@@ -174,6 +174,17 @@ enum StandardError {
     }
 }
 
+/// What may not be known. Its key is in the JSON object all the same, with null, so that a reader need not guess.
+@propertyWrapper
+struct OrNull<Value: Encodable>: Encodable {
+    var wrappedValue: Value?
+
+    func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(wrappedValue)
+    }
+}
+
 /// Text to standard output, without a buffer of its own. What cannot be written ends the program with one line.
 enum StandardOutput {
     /// One line, or several.

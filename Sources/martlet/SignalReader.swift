@@ -52,28 +52,20 @@ struct SignalReader {
         }
         let bytes = view.topic(in: message).withUnsafeBytes { [UInt8]($0) }
         let key = StreamKey(publisher: view.header.publisher, topic: bytes)
-        if streams[key] == nil {
-            // A text that is no topic could hold anything, control characters for a terminal included.
-            guard Topic.parse(bytes) != nil, streams.count < SignalReader.topicsMax else {
-                refused += 1
-                return
-            }
-            streams[key] = Stream(topic: String(decoding: bytes, as: UTF8.self))
-        }
-        let newest = martlet_realtime_ns() &+ Timestamp.nanosecondsPerDay
-        guard view.header.session <= newest else {
+        guard var stream = streams[key] ?? newStream(bytes) else {
             refused += 1
             return
         }
-        guard let outcome = streams[key]?.tracker.feed(view.header), let topic = streams[key]?.topic else { return }
         var skip = 0
-        switch outcome {
-        case .staleSession, .implausible:
+        switch stream.tracker.feed(view.header, now: martlet_realtime_ns()) {
+        case .staleSession, .implausibleLoss, .futureSession:
+            // A stream that began with such a packet is none: it would never end.
             refused += 1
             return
         case .duplicate(let count): skip = count
         case .inOrder, .gap, .beforeJoin, .newSession: break
         }
+        streams[key] = stream
         guard view.header.kind == PacketHeader.Kind.records else { return }
         var records = view.records(in: message)
         while let record = records.next() {
@@ -81,11 +73,17 @@ struct SignalReader {
                 skip -= 1
             } else if let signal = SignalRecord(record) {
                 signals += 1
-                body(topic, .signal(signal))
+                body(stream.topic, .signal(signal))
             } else if let gap = GapRecord(record) {
                 gaps += 1
-                body(topic, .gap(gap))
+                body(stream.topic, .gap(gap))
             }
         }
+    }
+
+    /// A text that is no topic could hold anything, control characters for a terminal included.
+    private func newStream(_ topic: [UInt8]) -> Stream? {
+        guard Topic.parse(topic) != nil, streams.count < SignalReader.topicsMax else { return nil }
+        return Stream(topic: String(decoding: topic, as: UTF8.self))
     }
 }

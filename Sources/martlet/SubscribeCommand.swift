@@ -51,7 +51,7 @@ struct SubscribeCommand: AsyncParsableCommand {
         }
         let format = try settings.value(format, "format", default: .table)
         let endsWithSessions = try settings.flag(once, "once")
-        let timeout = try silence(settings, timeout)
+        let timeout = try silenceSeconds(settings, timeout)
         Interruption.install()
         var reader = SignalReader()
         var output = SignalOutput(format)

@@ -47,12 +47,12 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
     /// The committed models.
     static let golden: [ZooModel] = {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
-        do { return try load(folder) } catch { fatalError("The golden models cannot be read: \(error)") }
+        do { return try load(folder) } catch { preconditionFailure("The golden models cannot be read: \(error)") }
     }()
 
     static func golden(_ name: String) -> ZooModel {
         guard let model = golden.first(where: { $0.name == name }) else {
-            fatalError("no golden model \(name)")
+            preconditionFailure("no golden model \(name)")
         }
         return model
     }

@@ -42,9 +42,14 @@ enum FeedFile {
 
     /// A file of these records; `metadata` name what its ids stand for.
     static func write(_ records: [[UInt8]], _ metadata: DBNMetadata, to path: String) throws {
-        var writer = try DBNFileWriter(path: path, metadata: metadata, compression: .none)
+        var writer = try writer(metadata, to: path)
         for record in records { try writer.encode(record.span.bytes) }
         try writer.finish()
+    }
+
+    private static func writer(_ metadata: DBNMetadata, to path: String) throws -> DBNFileWriter {
+        let isCompressed = path.hasSuffix(".zst")
+        return try DBNFileWriter(path: path, metadata: metadata, compression: isCompressed ? .zstd(level: 1) : .none)
     }
 
     /// Two instruments, one file each, with overlapping ids.
@@ -53,8 +58,7 @@ enum FeedFile {
             let path = folder.path("\(symbol).dbn")
             let instrument = Instrument(
                 dataset: "TEST", symbol: symbol, tickSize: Make.tickSize, lotSize: Price.unitsPerWhole)
-            var writer = try DBNFileWriter(
-                path: path, metadata: DBNMetadata(dataset: "TEST", start: Make.noon), compression: .none)
+            var writer = try writer(DBNMetadata(dataset: "TEST", start: Make.noon), to: path)
             try writer.encodeDefinition(
                 instrument, publisherID: 1, instrumentID: 7, venueTimestamp: Make.noon, captureTimestamp: Make.noon)
             for record in Make.market(ticks, seed: UInt64(index)) { try writer.encode(record.span.bytes) }
@@ -67,7 +71,7 @@ enum FeedFile {
     static func lobster(_ name: String, in folder: TestFolder) throws -> String {
         let path = folder.path("day.dbn.zst")
         let converter = try LOBSTERConverter(zips: ["\(Repository.realFeeds ?? "")/lobster/\(name)"])
-        var writer = try DBNFileWriter(path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
+        var writer = try writer(converter.plan.metadata, to: path)
         _ = try converter.convert(to: &writer)
         try writer.finish()
         return path
@@ -76,7 +80,7 @@ enum FeedFile {
     static func binance(_ name: String, in folder: TestFolder) throws -> String {
         let path = folder.path("capture.dbn.zst")
         let converter = try BinanceConverter(captures: ["\(Repository.realFeeds ?? "")/binance/\(name)"])
-        var writer = try DBNFileWriter(path: path, metadata: converter.plan.metadata, compression: .zstd(level: 1))
+        var writer = try writer(converter.plan.metadata, to: path)
         _ = try converter.convert(to: &writer)
         try writer.finish()
         return path

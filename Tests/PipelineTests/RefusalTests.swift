@@ -34,7 +34,7 @@ struct RefusalTests {
         #expect(outcome[.messagesRefused] == 5)
         #expect(outcome[.ticks] == 0 && outcome.published.isEmpty)
         #expect(outcome.incidents.count == 1)
-        #expect(outcome.incidents.first?.contains("T X refused: its tick size is not known") == true)
+        #expect(outcome.incidents.first?.contains("T X: refused, as its tick size is not known") == true)
         #expect(outcome.incidents.first?.contains("--instrument X:tick=") == true)
     }
 
@@ -67,7 +67,8 @@ struct RefusalTests {
         let outcome = run(messages)
         #expect(outcome.incidents.count == 1)
         #expect(
-            outcome.incidents.first?.contains("T X refused: its tick size of \(tickSize)e-9 is out of range") == true)
+            outcome.incidents.first?.contains("T X: refused, as its tick size of \(tickSize)e-9 is out of range")
+                == true)
         let configured = run(
             Array(messages.dropFirst()),
             testOptions { $0.presets = [InstrumentPreset(dataset: nil, symbol: "X", tickSize: tickSize)] })
@@ -137,7 +138,7 @@ struct RefusalTests {
             let outcome = run([definition] + packets, preset)
             #expect(
                 outcome.incidents == [
-                    "T X refused: a feed of \(schema.name) alone has no price levels; give mbp-1, mbp-10 or tbbo data"
+                    "T X: refused, as a feed of \(schema.name) alone has no price levels; give mbp-1, mbp-10 or tbbo data"
                 ])
             #expect(outcome[.messagesRefused] == 2 && outcome[.ticks] == 0)
         }

@@ -20,6 +20,15 @@ struct ReplayTests {
         FeedReplay(paths: paths, options: replayOptions(change))
     }
 
+    /// Says what instruments are whose files do not.
+    private func define(_ symbols: String...) -> (inout FeedReplay.Options) -> Void {
+        { options in
+            options.instruments = symbols.map {
+                Instrument(dataset: "", symbol: $0, tickSize: Make.tickSize, lotSize: Price.unitsPerWhole)
+            }
+        }
+    }
+
     private func digest(_ paths: [String]) -> Digested {
         PipelineTests.digest(replay(paths), model: TestModel.small, testOptions())
     }
@@ -80,9 +89,7 @@ struct ReplayTests {
         let metadata = DBNMetadata(dataset: "TEST", start: Make.noon, symbols: ["ONE"], mappings: [mapping])
         try FeedFile.write(Make.market(100, seed: 0), metadata, to: path)
         #expect(digest([path]).ticks == 0)
-        let instrument = Instrument(dataset: "", symbol: "ONE", tickSize: Make.tickSize, lotSize: Price.unitsPerWhole)
-        let preset = PipelineTests.digest(
-            replay([path]) { $0.instruments = [instrument] }, model: TestModel.small, testOptions())
+        let preset = PipelineTests.digest(replay([path], define("ONE")), model: TestModel.small, testOptions())
         #expect(preset == digest([whole]) && preset.ticks == 100)
     }
 
@@ -111,9 +118,7 @@ struct ReplayTests {
         try FeedFile.write(
             [mapping("X")] + books[..<2] + [mapping("Y")] + books[2...], DBNMetadata(dataset: "TEST", start: Make.noon),
             to: path)
-        var replay = replay([path]) {
-            $0.instruments = ["X", "Y"].map { Instrument(dataset: "", symbol: $0, tickSize: Make.tickSize, lotSize: 1) }
-        }
+        var replay = replay([path], define("X", "Y"))
         let streams = run(messages(&replay)).streams
         #expect(streams.mapValues(\.signals.count) == ["sig/m/TEST/X/": 2, "sig/m/TEST/Y/": 4])
     }
@@ -127,9 +132,7 @@ struct ReplayTests {
         let records = Make.books(3) + Make.books(4, from: Make.noon + Make.dayNanoseconds)
         try FeedFile.write(
             records, DBNMetadata(dataset: "TEST", start: Make.noon, symbols: ["X", "Y"], mappings: mappings), to: path)
-        var replay = replay([path]) {
-            $0.instruments = ["X", "Y"].map { Instrument(dataset: "", symbol: $0, tickSize: Make.tickSize, lotSize: 1) }
-        }
+        var replay = replay([path], define("X", "Y"))
         let streams = run(messages(&replay)).streams
         #expect(streams.mapValues(\.signals.count) == ["sig/m/TEST/X/": 3, "sig/m/TEST/Y/": 4])
     }
@@ -192,9 +195,7 @@ struct ReplayTests {
         let mapping = SymbolMapping(
             rawSymbol: "X", intervals: [.init(startDate: 19_700_101, endDate: 20_250_101, symbol: "7")])
         try FeedFile.write(records, DBNMetadata(dataset: "TEST", start: Make.noon, mappings: [mapping]), to: path)
-        var replay = replay([path]) {
-            $0.instruments = [Instrument(dataset: "", symbol: "X", tickSize: Make.tickSize, lotSize: 1)]
-        }
+        var replay = replay([path], define("X"))
         var sent: [[UInt8]] = []
         while let message = replay.next(until: Make.noon + 1_000_000_000) { sent.append(Array(message)) }
         #expect(run(sent)[.ticks] == 6)

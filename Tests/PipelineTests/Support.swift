@@ -22,7 +22,7 @@ enum Repository {
 
     static func bytes(_ path: String) -> [UInt8] {
         guard let data = FileManager.default.contents(atPath: root.appending(path: path).path) else {
-            fatalError("\(path) is a file of the repository")
+            preconditionFailure("\(path) is a file of the repository")
         }
         return [UInt8](data)
     }
@@ -44,7 +44,7 @@ enum TestModel {
         do {
             return try Model(
                 onnx: Repository.bytes(path), availableFeatures: names, featureSetVersion: FeatureExtractor.version)
-        } catch { fatalError("\(path) is a model: \(error)") }
+        } catch { preconditionFailure("\(path) is a model: \(error)") }
     }
 }
 

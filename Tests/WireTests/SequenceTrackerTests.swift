@@ -11,7 +11,7 @@ import Wire
 
     private func feed(_ headers: [PacketHeader]) -> ([SequenceOutcome], SequenceTracker) {
         var tracker = SequenceTracker()
-        let outcomes = headers.map { tracker.feed($0) }
+        let outcomes = headers.map { tracker.feed($0, now: 0) }
         return (outcomes, tracker)
     }
 
@@ -73,9 +73,24 @@ import Wire
         ])
         #expect(
             outcomes == [
-                .inOrder, .implausible, .implausible, .inOrder, .gap(from: 4, count: SequenceTracker.lossMax),
+                .inOrder, .implausibleLoss, .implausibleLoss, .inOrder,
+                .gap(from: 4, count: SequenceTracker.lossMax),
             ])
         #expect(tracker.session == 5 && tracker.lost == SequenceTracker.lossMax && tracker.implausiblePackets == 2)
+    }
+
+    @Test func `A session of the future is refused, first or later, and changes nothing`() {
+        let now: UInt64 = 1_700_000_000_000_000_000
+        var tracker = SequenceTracker()
+        let latest = now + SequenceTracker.aheadMax
+        for (session, outcome) in [
+            (latest + 1, .futureSession), (now, .inOrder), (latest + 1, .futureSession), (.max, .futureSession),
+            (latest, .newSession(missing: 0, isTailUnknown: true)),
+        ] as [(UInt64, SequenceOutcome)] {
+            #expect(tracker.feed(header(1, 1, session: session), now: now) == outcome)
+        }
+        #expect(tracker.session == latest && tracker.implausiblePackets == 3 && tracker.received == 2)
+        #expect(tracker.feed(header(1, 1, session: .max), now: 0) != .futureSession)
     }
 
     @Test func `A session that survives a restart goes on after its end`() {
@@ -95,7 +110,7 @@ import Wire
                 kind: UInt8.random(in: 0...4, using: &generator))
             if Bool.random(using: &generator) { hostile.sequence = generator.next() }
             let before = tracker
-            let outcome = tracker.feed(hostile)
+            let outcome = tracker.feed(hostile, now: Bool.random(using: &generator) ? 1 << 60 : 0)
             if case .duplicate(let skip) = outcome { #expect(skip >= 0 && skip <= Int(hostile.count)) }
             #expect(tracker.lost >= before.lost && tracker.received >= before.received)
             #expect(tracker.session >= before.session)
@@ -135,7 +150,7 @@ import Wire
         for packet in sent {
             first = first ?? packet.sequence
             var skip: UInt64 = 0
-            if case .duplicate(let count) = tracker.feed(packet) { skip = UInt64(count) }
+            if case .duplicate(let count) = tracker.feed(packet, now: 0) { skip = UInt64(count) }
             duplicates += skip
             delivered += Array(packet.sequence + skip..<packet.nextSequence)
         }

@@ -166,8 +166,8 @@ struct ContextTests {
     }
 }
 
-/// Written by one thread, read after its end.
 final class Outcome: @unchecked Sendable {
+    // Unchecked: written by one thread, read after its end.
     var code: Int32 = 0
     var flag = false
 }

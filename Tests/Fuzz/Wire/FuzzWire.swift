@@ -12,7 +12,7 @@ public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     _ = Topic.parse(bytes)
     guard case .packet(let view) = PacketView.parse(bytes) else { return 0 }
     var tracker = SequenceTracker()
-    _ = tracker.feed(view.header)
+    _ = tracker.feed(view.header, now: view.header.sentTimestamp)
     _ = view.topic(in: message).withUnsafeBytes { Topic.parse($0) }
     guard view.header.kind == PacketHeader.Kind.records else {
         _ = Heartbeat.address(in: view.payload(in: message))
