@@ -71,7 +71,7 @@ test: setup-test ## Build and run every test
 
 .PHONY: bench-build
 bench-build: setup-test
-	@for product in martlet ring-bench FeatureBench ModelBench; do $(SWIFT) build -c release --product $$product || exit 1; done
+	@for product in martlet ring-bench DBNBench FeatureBench ModelBench; do $(SWIFT) build -c release --product $$product || exit 1; done
 
 .PHONY: bench
 bench: bench-build ## Measure everything (minutes, on a quiet machine; MARTLET_FEEDS adds recorded days)

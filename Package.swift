@@ -106,6 +106,9 @@ let package = Package(
         .executableTarget(
             name: "FeatureBench", dependencies: ["Features", "Feeds", "MarketData", "TestSupport"],
             path: "Tests/Benchmarks/FeatureBench", swiftSettings: hotSettings),
+        .executableTarget(
+            name: "DBNBench", dependencies: ["DBN", "MarketData", "TestSupport"], path: "Tests/Benchmarks/DBNBench",
+            swiftSettings: hotSettings),
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CMallocCounter"], exclude: ["Golden"]),

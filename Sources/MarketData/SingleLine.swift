@@ -1,7 +1,7 @@
 extension String {
     /// The same text on one line and without control characters, each of which becomes U+FFFD: names come from files and
     /// from the network, and a terminal would obey them.
-    public var singleLine: String {
+    package var singleLine: String {
         guard unicodeScalars.contains(where: String.isControl) else { return self }
         var text = String.UnicodeScalarView()
         for scalar in unicodeScalars { text.append(String.isControl(scalar) ? "\u{FFFD}" : scalar) }

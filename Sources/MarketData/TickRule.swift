@@ -1,10 +1,8 @@
 /// Which records complete a tick.
 ///
-/// A tick is one event. In order and price-level data it is the records up to and including one with `F_LAST`; in
-/// a feed
-/// of trades, TBBO, BBO or consolidated quotes alone every record is a tick. Status, definition, mapping, system,
-/// error,
-/// OHLCV, imbalance and statistics records are never ticks.
+/// A tick is one event. In order and price-level data it is the records up to and including one with `F_LAST`; in a
+/// feed of trades, TBBO, BBO or consolidated quotes alone every record is a tick. Status, definition, mapping,
+/// system, error, OHLCV, imbalance and statistics records are never ticks.
 public enum TickRule: UInt8, Sendable {
     /// The record with `F_LAST` completes the tick.
     case lastFlag

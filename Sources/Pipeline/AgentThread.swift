@@ -7,9 +7,8 @@ internal import Synchronization
 
 /// A thread that steps one agent until it has finished. Made on one thread, which also joins it.
 final class AgentThread<Work: Agent & ~Copyable>: ThreadBody, @unchecked Sendable {
-    // Unchecked: `agent` belongs to the new thread from `start` until it has ended, and to the joining thread
-    // after that;
-    // pthread_create and pthread_join order the two.
+    // Unchecked: `agent` belongs to the new thread from `start` until it has ended, and to the joining thread after
+    // that; pthread_create and pthread_join order the two.
     private var agent: Work?
     private let core: Int
     private let idle: IdleStrategy

@@ -3,11 +3,10 @@ internal import Wire
 
 /// Compares predictions with what happened, in one pass over a stream of signals and with fixed memory.
 ///
-/// A tick is evaluated for a horizon of k ticks once k more mid prices are known (`Labels`, label
-/// `smoothed-mid`). Persistence predicts the last label known at that
-/// moment, which is that of k ticks before. A tick counts if it is labelled, warmed up, has a mid price, has a
-/// last known
-/// label, and lies in the evaluated part; labels never cross a reset or a gap.
+/// A tick is evaluated for a horizon of k ticks once k more mid prices are known (`Labels`, label `smoothed-mid`).
+/// Persistence predicts the last label known at that moment, which is that of k ticks before. A tick counts if it is
+/// labelled, warmed up, has a mid price, has a last known label, and lies in the evaluated part; labels never cross a
+/// reset or a gap.
 public struct Evaluation: Sendable {
     /// One horizon's parameters, from the model's metadata.
     public struct Horizon: Sendable {
@@ -80,9 +79,8 @@ public struct Evaluation: Sendable {
     private mutating func settle(_ stream: Int, _ index: Int) {
         let k = horizons[index].ticks
         guard let mid = windows[stream].mid(back: k) else { return }
-        // Sums and product wrap; their difference is exact while k times the greatest move of the mid fits
-        // 64 bits, which
-        // is a move of 9 million whole units at k = 1000.
+        // Sums and product wrap; their difference is exact while k times the greatest move of the mid fits 64 bits,
+        // which is a move of 9 million whole units at k = 1000.
         let difference = windows[stream].sumOfNewest(k) &- k &* Int(mid)
         let label = Labels.direction(difference, horizon: k, mid: mid, alpha: horizons[index].threshold).rawValue
         let persistence = windows[stream].exchangeLabel(horizon: index, back: k, label)

@@ -2,9 +2,8 @@ internal import MarketData
 internal import RingBuffer
 internal import Wire
 
-/// Receives packets, checks them, accounts for what is missing, and copies each once into the ring of the worker
-/// that owns
-/// its instrument.
+/// Receives packets, checks them, accounts for what is missing, and copies each once into the ring of the worker that
+/// owns its instrument.
 public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     public let name = "ingest"
     public internal(set) var isFinished = false
@@ -146,9 +145,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
         return true
     }
 
-    /// Copies envelope and payload into the worker's ring, and tells with it what was dropped before. False
-    /// if the ring is
-    /// full.
+    /// Copies envelope and payload into the worker's ring, and tells with it what was dropped before. False if the
+    /// ring is full.
     private mutating func put(
         _ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer, _ worker: Int
     ) -> Bool {
@@ -264,9 +262,8 @@ struct InputStream: ~Copyable {
 
     init() {}
 
-    /// Adds a packet to the run of dropped records. What was lost on the way in front of it joins the run, so
-    /// that one gap
-    /// record tells both; a run over two sessions has a count that cannot be known.
+    /// Adds a packet to the run of dropped records. What was lost on the way in front of it joins the run, so that
+    /// one gap record tells both; a run over two sessions has a count that cannot be known.
     mutating func drop(_ envelope: TickEnvelope) {
         var first = envelope.lost.count > 0 ? envelope.lost.first : envelope.sequence
         var isUnknown = envelope.lost.isUnknown

@@ -1,9 +1,8 @@
 public import Features
 public import MarketData
 
-/// One instrument's book and features with the rules of time around them: the same code for live signals,
-/// back-tests and
-/// the export of training data, so that these cannot differ.
+/// One instrument's book and features with the rules of time around them: the same code for live signals, back-tests
+/// and the export of training data, so that these cannot differ.
 ///
 /// A new session, the end of a halt and the roll of the day (00:00 UTC of the capture clock) reset book and features.
 public struct InstrumentFeatures: ~Copyable {

@@ -13,8 +13,8 @@ struct InstrumentState: ~Copyable {
     var ticksSinceGap = Int.max
     /// Resets of the features that the model's state has followed.
     var resetsFollowed = 0
-    /// Ticks whose signals found no room, and gaps that found none: a run of input sequences that the next
-    /// gap record names.
+    /// Ticks whose signals found no room, and gaps that found none: a run of input sequences that the next gap record
+    /// names.
     private(set) var unwritten = MissingRange.none
     private(set) var unwrittenSession: UInt64 = 0
     /// An incident has been reported for this instrument already: order-by-order data.
@@ -37,8 +37,8 @@ struct InstrumentState: ~Copyable {
         return MissingRange(first: next, count: GapRecord.count(envelope.sequence - next), reason: reason)
     }
 
-    /// Adds to the run of what found no room in the signal ring. A run over two sessions has a count that
-    /// cannot be known.
+    /// Adds to the run of what found no room in the signal ring. A run over two sessions has a count that cannot be
+    /// known.
     mutating func leaveUnwritten(_ range: MissingRange, session: UInt64) {
         defer { unwrittenSession = session }
         guard unwritten.count > 0 else {

@@ -28,6 +28,8 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
 
     public mutating func send(_ message: UnsafeRawBufferPointer) -> Bool { unsafe base.send(message) }
 
+    public mutating func willEnd() { base.willEnd() }
+
     public mutating func finish() { base.finish() }
 
     /// The digest of all that was sent, once; nil if it was left out or taken before.

@@ -7,8 +7,8 @@ internal import Wire
     internal import Glibc
 #endif
 
-/// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, with the same
-/// output.
+/// Ingest, workers and publisher, joined by rings. The same agents run on one thread or on several, and their
+/// output is the same.
 ///
 ///     source ─▶ Ingest ─▶ tick ring ─▶ Worker 0 ─▶ signal ring ─▶ Publisher ─▶ sink
 ///                      └▶ tick ring ─▶ Worker 1 ─▶ signal ring ─┘
@@ -28,6 +28,8 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
     ) {
         precondition(options.workers > 0, "A pipeline has a worker.")
         precondition(options.recordsPerPacketMax > 0, "A packet holds a record.")
+        precondition(options.messagesPerStep > 0, "A step takes a message.")
+        precondition(options.messagesPerStepMin > 0, "A step after a pause takes a message.")
         precondition(
             options.ringBytes >= PipelineOptions.ringBytesMin(horizons: model.metadata.horizons.count),
             "A ring holds two ticks' signals, and an envelope.")

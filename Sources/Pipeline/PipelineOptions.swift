@@ -5,9 +5,8 @@ internal import Wire
 public struct PipelineOptions: Sendable {
     /// Threads that compute; instruments are spread over them by number.
     public var workers = 1
-    /// Bytes of each tick ring and each signal ring, a power of two. 4 MiB hold some 10,000 ticks of ten
-    /// levels: a second of
-    /// the busiest feed at hand, four times over.
+    /// Bytes of each tick ring and each signal ring, a power of two. 4 MiB hold some 10,000 ticks of ten levels: a
+    /// second of the busiest feed at hand, four times over.
     public var ringBytes = 4 << 20
     /// Instruments that are followed; one beyond it is refused by name.
     public var instrumentsMax = 256
@@ -27,12 +26,12 @@ public struct PipelineOptions: Sendable {
     public var publisherID: UInt32 = 1
     /// Between heartbeats; 0 for none.
     public var heartbeatNanoseconds: UInt64 = 1_000_000_000
-    /// Messages that ingest takes in one step: bounds the time for which nothing else on its thread runs.
-    /// Eight messages of
-    /// 50 ten-level ticks and their signals are 350 KiB, so that an inline run keeps them in the L2 cache.
+    /// Messages that ingest takes in one step, at least 1: bounds the time for which nothing else on its thread runs.
+    /// Eight messages of 50 ten-level ticks and their signals are 350 KiB, so that an inline run keeps them in the L2
+    /// cache.
     public var messagesPerStep = 8
-    /// The same after a pause. The limit doubles from here to `messagesPerStep` while messages keep coming: the first tick
-    /// after a pause does not wait for others behind it.
+    /// The same after a pause, at least 1 as well; more than `messagesPerStep` counts as that. The limit doubles from here
+    /// to `messagesPerStep` while messages keep coming: the first tick after a pause does not wait for others behind it.
     public var messagesPerStepMin = 1
     /// Records in one packet at most.
     public var recordsPerPacketMax = 256
@@ -47,9 +46,8 @@ public struct PipelineOptions: Sendable {
 
     public init() {}
 
-    /// The smallest `ringBytes` for a model with so many horizons: half of it holds one tick's signals with a
-    /// gap before
-    /// them, and an envelope with a definition.
+    /// The smallest `ringBytes` for a model with so many horizons: half of it holds one tick's signals with a gap
+    /// before them, and an envelope with a definition.
     public static func ringBytesMin(horizons: Int) -> Int {
         let signals = SignalEnvelope.byteCount + GapRecord.byteCount + horizons * SignalRecord.byteCount
         let longest = max(signals, TickEnvelope.byteCount + DefinitionCommand.byteCount)

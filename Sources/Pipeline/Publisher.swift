@@ -112,9 +112,8 @@ public struct Publisher<Sink: SignalSink & ~Copyable>: ~Copyable, Agent {
         return ticks
     }
 
-    /// Handles the value beside a ring, if it is its turn. nil if the ring's next record comes first or
-    /// nothing is there,
-    /// false if the sink is full.
+    /// Handles the value beside a ring, if it is its turn. nil if the ring's next record comes first or nothing is
+    /// there, false if the sink is full.
     private mutating func takeBeside(_ ring: Int) -> Bool? {
         if beside[ring] == nil {
             guard unsafe inputs[ring].ring.peek() == nil else { return nil }
@@ -273,6 +272,7 @@ extension Publisher where Sink: ~Copyable {
 
     /// Ends each topic's session, then the sink. Goes on in the next step if the sink is full.
     private mutating func finish() {
+        if endedStreams == 0 { sink.willEnd() }
         while endedStreams < streamCount {
             if !streams[endedStreams].topic.isEmpty {
                 streams[endedStreams].topic.withUnsafeBytes { unsafe builder.begin(topic: $0) }

@@ -17,10 +17,15 @@ public protocol SignalSink: ~Copyable {
     /// Looks at a message that was sent, after its latency has been taken. Nothing, unless a sink has a use for it.
     mutating func observe(_ message: UnsafeRawBufferPointer)
 
+    /// Called before the first end of a session is offered, and again if that was not taken: who leaves after it does so
+    /// by right. Nothing, unless a sink has a use for it.
+    mutating func willEnd()
+
     /// Called once, after the last message: sends what is buffered.
     mutating func finish()
 }
 
 extension SignalSink where Self: ~Copyable {
     public mutating func observe(_ message: UnsafeRawBufferPointer) {}
+    public mutating func willEnd() {}
 }

@@ -8,8 +8,8 @@ internal import Wire
 extension Worker {
     /// Handles one message of the tick ring.
     ///
-    /// - Returns: false if the signal ring is full; the message is then to be given again, and goes on where
-    /// it stopped.
+    /// - Returns: false if the signal ring is full; the message is then to be given again, and goes on where it
+    ///   stopped.
     mutating func process(_ message: UnsafeRawBufferPointer, isFromBeside: Bool) -> Bool {
         guard let base = message.baseAddress, message.count >= TickEnvelope.byteCount else { return true }
         let envelope = unsafe base.load(as: TickEnvelope.self)
@@ -160,9 +160,8 @@ extension Worker {
         output.commit(byteCount: unsafe written.end - target)
     }
 
-    /// Writes the gap that precedes the tick, if any, and its signals. Returns the end of what it wrote, and
-    /// the number of
-    /// records.
+    /// Writes the gap that precedes the tick, if any, and its signals. Returns the end of what it wrote, and the
+    /// number of records.
     private mutating func writeRecords(
         _ record: borrowing Record, _ sequence: UInt64, _ state: UnsafeMutablePointer<InstrumentState>,
         to target: UnsafeMutableRawPointer, _ isFreshlyReset: Bool

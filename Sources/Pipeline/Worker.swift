@@ -78,9 +78,8 @@ public struct Worker: ~Copyable, Agent {
         return packets
     }
 
-    /// Handles the next message: from the ring, or when that is empty from beside it. nil if there is none,
-    /// false if the
-    /// signal ring is full.
+    /// Handles the next message: from the ring, or when that is empty from beside it. nil if there is none, false if
+    /// the signal ring is full.
     private mutating func stepOnce() -> Bool? {
         if let value = unsafe beside, unsafe value.load(as: TickEnvelope.self).ringCount <= input.count {
             guard unsafe process(value, isFromBeside: true) else { return false }

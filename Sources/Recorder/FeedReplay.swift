@@ -5,9 +5,8 @@ internal import Wire
 
 /// Plays recorded feeds as packets, exactly as a live publisher would send them. Files given together are one session.
 ///
-/// For each instrument there is first a packet on its definitions topic, then its records on its ticks topic, and
-/// at the
-/// end one end-of-session packet a topic. A packet holds records of one instrument, in file order; consecutive
+/// For each instrument there is first a packet on its definitions topic, then its records on its ticks topic, and at
+/// the end one end-of-session packet a topic. A packet holds records of one instrument, in file order; consecutive
 /// records of one instrument share a packet up to `recordsPerPacketMax`. Records that say nothing of an instrument
 /// (system, error, mapping) are not sent; definitions go to the definitions topic.
 public struct FeedReplay: ~Copyable, TickSource {

@@ -6,9 +6,8 @@ internal import Wire
 /// Runs recorded feeds through the agents as fast as possible, without sockets, and measures them in separate passes.
 ///
 /// 1. Rate from the file, decompression included. 2. Rate from memory: digest, stage timers and clocks off. 3. Latency,
-/// stages, digest and metrics, one record a packet, so that a tick's latency is its own. Every pass steps the
-/// same agents on
-/// the calling thread. What one pass computes the next computes again: the counts must agree.
+/// stages, digest and metrics, one record a packet, so that a tick's latency is its own. Every pass steps the same
+/// agents on the calling thread. What one pass computes the next computes again: the counts must agree.
 public struct Score {
     public struct Options: Sendable {
         /// Played in this order, as one session.
@@ -154,6 +153,16 @@ public struct Score {
         result.digest = pipeline.publisher.sink.takeDigest() ?? ""
     }
 
+    /// The ticks captured at `time` or later, in nanoseconds since 1970, and that in words.
+    public static func part(from time: UInt64) -> (Evaluation.Part, String) {
+        (.fromTime(time), "from capture time \(time) ns on")
+    }
+
+    /// The ticks captured after `end`, at which a model's training ended, and that in words.
+    public static func part(afterTraining end: UInt64) -> (Evaluation.Part, String) {
+        (.fromTime(end + 1), "from the end of the model's training (\(end) ns) on")
+    }
+
     /// Which ticks count, and that in words.
     private func part(ticks: Int) throws(Failure) -> (Evaluation.Part, String) {
         switch options.part {
@@ -161,7 +170,7 @@ public struct Score {
             let first = Int((fraction * Double(ticks)).rounded(.down))
             return (.fromTick(first), "from tick \(first) of \(ticks) on (fraction \(fraction))")
         case .time(let time):
-            return (.fromTime(time), "from capture time \(time) ns on")
+            return Score.part(from: time)
         case .trainingEnd:
             guard let end = model.metadata.trainingEndTimestamp else {
                 return (.all, "all ticks: the model does not say when its training ended")
@@ -169,7 +178,7 @@ public struct Score {
             for path in options.paths {
                 let digest = try FileDigest.sha256(path)
                 if model.metadata.trainingDataSHA256.contains(digest) {
-                    return (.fromTime(end + 1), "from the end of the model's training (\(end) ns) on")
+                    return Score.part(afterTraining: end)
                 }
             }
             return (.all, "all ticks: the model was not trained on this feed")
@@ -178,7 +187,9 @@ public struct Score {
 }
 
 extension Evaluation.Horizon {
-    /// Longest horizon that is evaluated: its window of mids is kept for each instrument.
+    /// Longest horizon that is evaluated: about a whole day of the recorded feeds at hand (94,000 and 148,000 ticks), near
+    /// whose end hardly a tick gets its label. There is a limit because a model's metadata may name any length, and the
+    /// mids, sums and labels of twice so many ticks are kept for each instrument: 5 MB here, with four horizons.
     public static let ticksMax: UInt32 = 100_000
 
     /// A horizon in ticks with the smoothed-mid label, up to `ticksMax`; nil for any other, which is not evaluated.

@@ -19,11 +19,14 @@ struct SubscriptionLedger {
     }
 
     private let topic: [UInt8]
-    /// Subscriptions kept. What comes beyond it is not counted: a peer could name prefixes without end.
+    /// Subscriptions kept: some for each of the most subscribers that a command waits for. What comes beyond it is not
+    /// counted, as a peer could name prefixes without end.
     private static let entriesMax = 1_024
 
     /// At most one entry per connection and prefix, so that a peer cannot make it grow by repetition.
     private var entries: [Entry] = []
+    /// Peers that libzmq has taken for subscribers to everything, and that are still there.
+    private var strangerCount = 0
     /// Peers with at least one subscription that matches the topic.
     private(set) var subscriberCount = 0
 
@@ -51,15 +54,21 @@ struct SubscriptionLedger {
     }
 
     /// Applies one message as received. One byte without a connection is libzmq's own: it takes any two bytes on its port
-    /// for the greeting of ZMTP 1.0, and such a peer for a subscriber to everything. That counts as none.
+    /// for the greeting of ZMTP 1.0, and such a peer for a subscriber to everything. That counts as none, and so does the
+    /// end of it, which looks like that of a lost connection.
     ///
     /// - Parameter hasConnections: false on inproc, where no message comes from a connection.
     mutating func apply(_ message: borrowing Message, hasConnections: Bool) {
-        let isInvented =
-            hasConnections && message.peer == nil && message.byteCount == 1
-            && message.bytes.unsafeLoad(as: UInt8.self) == 1
-        guard !isInvented else { return }
-        apply(message.bytes, peer: message.peer)
+        guard hasConnections, message.peer == nil, message.byteCount == 1 else {
+            return apply(message.bytes, peer: message.peer)
+        }
+        if message.bytes.unsafeLoad(as: UInt8.self) == 1 {
+            strangerCount += 1
+        } else if strangerCount > 0 {
+            strangerCount -= 1
+        } else {
+            apply(message.bytes, peer: nil)
+        }
     }
 
     private func matches(_ message: RawSpan) -> Bool {

@@ -39,6 +39,7 @@ struct ConvertCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
+        let isJSON = try settings.flag(json, "json")
         try checkFeeds(inputs)
         let target = URL(fileURLWithPath: out).resolvingSymlinksInPath().path
         for input in inputs where URL(fileURLWithPath: input).resolvingSymlinksInPath().path == target {
@@ -46,7 +47,7 @@ struct ConvertCommand: AsyncParsableCommand {
         }
         let texts = try settings.values(instrument, "instrument")
         let report = try convert(texts)
-        guard try settings.flag(json, "json") else { return StandardOutput.print("\(report)\n→ \(out)") }
+        guard isJSON else { return StandardOutput.print("\(report)\n→ \(out)") }
         try StandardOutput.print(json: report)
     }
 

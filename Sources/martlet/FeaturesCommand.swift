@@ -71,9 +71,9 @@ struct FeaturesCommand: AsyncParsableCommand {
                 names: FeatureExtractor.names, instruments: export.instruments, ticks: export.ticks,
                 files: files.map { URL(fileURLWithPath: $0).lastPathComponent },
                 sha256: try files.map(FileDigest.sha256))
-        } catch let failure as FeatureExport.Failure {
+        } catch {
             progress.clear()
-            throw CommandError(failure)
+            throw CommandError(error)
         }
         progress.clear()
         guard description.ticks > 0 else {

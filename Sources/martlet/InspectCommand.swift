@@ -18,10 +18,11 @@ struct InspectCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
+        let isJSON = try settings.flag(json, "json")
         try checkReadable([file])
         let inspection: Inspection
         do { inspection = try FeedInspector.inspect(path: file) } catch { throw CommandError(error) }
-        guard try settings.flag(json, "json") else { return StandardOutput.print("\(inspection)") }
+        guard isJSON else { return StandardOutput.print("\(inspection)") }
         try StandardOutput.print(json: inspection)
     }
 }

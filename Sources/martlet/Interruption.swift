@@ -20,17 +20,21 @@ enum Interruption {
         _ = firstNumber.load(ordering: .relaxed)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
-                let now = martlet_monotonic_ns()
                 let first = Interruption.firstAt.load(ordering: .relaxed)
-                if first == 0 {
-                    Interruption.firstAt.store(now, ordering: .relaxed)
-                    Interruption.firstNumber.store(number, ordering: .relaxed)
-                } else if now - first > Interruption.graceNanoseconds {
+                guard first == 0 || martlet_monotonic_ns() - first <= Interruption.graceNanoseconds else {
                     _exit(128 + number)
                 }
-                Interruption.control.requestStop()
+                Interruption.begin(number)
             }
         }
+    }
+
+    /// What the first signal does; also for a command that ends itself.
+    static func begin(_ number: Int32) {
+        if firstAt.compareExchange(expected: 0, desired: martlet_monotonic_ns(), ordering: .relaxed).exchanged {
+            firstNumber.store(number, ordering: .relaxed)
+        }
+        control.requestStop()
     }
 
     /// What a process exits with that the first signal has ended.

@@ -24,8 +24,9 @@ struct Martlet: AsyncParsableCommand {
 
             Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
             that cannot be used, a subscriber that left or was too slow, or nothing for the seconds of --timeout; 70 a fault of \
-            the program; 78 this processor lacks what the program was built for; 130 and 143 interrupted before a file was \
-            written, or a second SIGINT or SIGTERM, which ends the process at once.
+            the program; 78 this processor lacks what the program was built for; 130 and 143 interrupted by SIGINT or \
+            SIGTERM before a file was written, or a second one half a second or more after the first, which ends the \
+            process at once; 141 the reader of standard output has gone.
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
@@ -37,6 +38,8 @@ struct Martlet: AsyncParsableCommand {
 
     static func main() async {
         Martlet.openStandardStreams()
+        // A reader of standard error that has gone must not end a command that still has work to do.
+        signal(SIGPIPE, SIG_IGN)
         if let missing = martlet_cpu_supports_build_level() {
             CommandError(
                 .configuration,
@@ -55,9 +58,13 @@ struct Martlet: AsyncParsableCommand {
             error.exit()
         } catch {
             // Help that was asked for is no failure; a mistake is one line, as all others.
-            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            let mistake = oneLine(message(for: error))
-            CommandError(.usage, "\(mistake); 'martlet --help' and 'martlet COMMAND --help' say more").exit()
+            let text = oneLine(message(for: error))
+            switch exitCode(for: error) {
+            case .success: exit(withError: error)
+            case .validationFailure:
+                CommandError(.usage, "\(text); 'martlet --help' and 'martlet COMMAND --help' say more").exit()
+            default: CommandError(.software, text).exit()
+            }
         }
     }
 }
@@ -94,28 +101,22 @@ struct CommandError: Error, CustomStringConvertible {
 
     /// What a library threw: a file that the system refuses is told from data that are wrong.
     init(_ error: any Error) {
-        let isFile =
-            switch error {
-            case let error as CommandError:
-                error.code == .noInput
-            case let error as DBNError:
-                switch error.reason {
-                case .file, .notRegularFile: true
-                default: false
-                }
-            case let error as FeedError:
-                switch error {
-                case .file, .output: true
-                default: false
-                }
-            case NPYError.system, FeatureExport.Failure.array: true
-            default: false
-            }
-        if case FeedError.option = error {
-            self.init(.usage, oneLine(error))
+        if let error = error as? CommandError {
+            self = error
             return
         }
-        self.init(isFile ? .noInput : .data, oneLine(error))
+        let code: Code =
+            switch error {
+            case let error as DBNError:
+                switch error.reason {
+                case .file, .notRegularFile: .noInput
+                default: .data
+                }
+            case FeedError.file, FeedError.output, NPYError.system, FeatureExport.Failure.array: .noInput
+            case FeedError.option, is SimulatorError: .usage
+            default: .data
+            }
+        self.init(code, oneLine(error))
     }
 
     func exit() -> Never {

@@ -57,8 +57,8 @@ struct ReplayCommand: AsyncParsableCommand {
         /// Packets that did not go out; null where it is not known: of a live publisher, and when a subscriber left.
         @OrNull var lost: Int? = nil
         let subscribersLeft, wasInterrupted: Bool
-        /// What was sent has been taken by the subscribers that were there at the end; null of a live publisher.
-        @OrNull var isTaken: Bool? = nil
+        /// At the end nothing was left in the queue of a subscriber that was still there; null of a live publisher.
+        @OrNull var isDrained: Bool? = nil
         let seconds, ticksPerSecond: Double
     }
 
@@ -81,6 +81,7 @@ struct ReplayCommand: AsyncParsableCommand {
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
         options.recordsPerPacketMax = try inRange(
             settings.value(recordsPerPacket, "records-per-packet", default: 50), "records-per-packet", 1...4_096)
+        let isJSON = try settings.flag(json, "json")
         let pace = try Pace(settings.value(speed, "speed", default: "1"))
         let heartbeatSeconds = try settings.value(heartbeat, "heartbeat", default: 1)
         guard (0...3_600).contains(heartbeatSeconds) else {
@@ -98,21 +99,23 @@ struct ReplayCommand: AsyncParsableCommand {
                 heartbeatNanoseconds: UInt64(heartbeatSeconds * 1e9))
             try player.waitForSubscribers()
             try player.play()
-            var summary = try summary(player, isLive: isLive)
+            var summary = summary(player, isLive: isLive)
+            let failure = player.replay.failure
             let drain = Drain()
             _ = consume player
             _ = consume context
             let isComplete = drain.isComplete()
-            summary.isTaken = isLive ? nil : isComplete
-            try show(summary, isJSON: settings.flag(json, "json"))
+            summary.isDrained = isLive ? nil : isComplete
+            try show(summary, isJSON: isJSON)
+            if let failure { throw CommandError(failure) }
+            try check(summary)
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
         }
     }
 
-    private func summary(_ player: borrowing ReplayPlayer, isLive: Bool) throws -> Summary {
-        if let failure = player.replay.failure { throw CommandError(failure) }
-        return Summary(
+    private func summary(_ player: borrowing ReplayPlayer, isLive: Bool) -> Summary {
+        Summary(
             ticks: player.replay.ticks, packets: player.replay.packets, records: player.replay.recordsSent,
             skipped: player.replay.recordsSkipped, lost: isLive || player.subscribersLeft ? nil : player.packetsUnsent,
             subscribersLeft: player.subscribersLeft, wasInterrupted: player.wasInterrupted, seconds: player.seconds,
@@ -120,37 +123,30 @@ struct ReplayCommand: AsyncParsableCommand {
     }
 
     private func show(_ summary: Summary, isJSON: Bool) throws {
-        if isJSON {
-            try StandardOutput.print(json: summary)
-        } else {
-            let state = summary.wasInterrupted ? "interrupted after" : "replayed"
-            let loss: String =
-                if summary.isTaken == false {
-                    "not all taken"
-                } else if let lost = summary.lost {
-                    "\(lost) lost"
-                } else if summary.subscribersLeft {
-                    "a subscriber left"
-                } else {
-                    "losses not known to a live publisher"
-                }
-            StandardOutput.print(
-                "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
-                    + "\(Format.rate(summary.ticksPerSecond)) ticks/s, \(loss)")
-        }
-        guard summary.isTaken != false else { throw CommandError(.unavailable, Drain.failure) }
+        guard !isJSON else { return try StandardOutput.print(json: summary) }
+        let state = summary.wasInterrupted ? "interrupted after" : "replayed"
+        let loss: String =
+            if summary.isDrained == false {
+                "not all taken"
+            } else if let lost = summary.lost {
+                "\(lost) lost"
+            } else if summary.subscribersLeft {
+                "a subscriber left"
+            } else {
+                "losses not known to a live publisher"
+            }
+        StandardOutput.print(
+            "\(state) \(Format.count(summary.ticks)) ticks in \(Format.count(summary.packets)) packets, "
+                + "\(Format.rate(summary.ticksPerSecond)) ticks/s, \(loss)")
+    }
+
+    private func check(_ summary: Summary) throws {
+        guard summary.isDrained != false else { throw CommandError(.unavailable, Drain.failure) }
         guard !summary.subscribersLeft else {
             throw CommandError(
                 .unavailable, "a subscriber left before the end: what was sent after that it has not got")
         }
     }
-}
-
-/// Topics by which lossless publishers know that a subscriber is there: it must have subscribed to a prefix of it.
-enum Readiness {
-    static let replayTopic = "md/"
-
-    static func signalsTopic(model: String) -> String { "sig/\(model)/" }
 }
 
 /// How fast a recording is played.
@@ -181,12 +177,15 @@ struct ReplayPlayer: ~Copyable {
     private(set) var wasInterrupted = false
     /// Packets that an interruption kept from going out.
     private(set) var packetsUnsent = 0
-    /// Fewer subscribers than were waited for, at some time before the end.
+    /// Fewer subscribers than were waited for, at some time before the first end of a session went out.
     private(set) var subscribersLeft = false
+    private var wasReady = false
+    private var hasSentEnd = false
 
     /// Between looks at the sockets while waiting: short beside a person's patience, long beside a step.
     private static let pauseMicroseconds: UInt32 = 200
     private static let packetsPerPoll = 256
+    /// For how long a slow subscriber holds up an interrupted replay, whose rest would not fit its queue.
     private static let patienceNanoseconds: UInt64 = 5_000_000_000
     private var interruptedAt: UInt64 = 0
 
@@ -199,7 +198,10 @@ struct ReplayPlayer: ~Copyable {
         self.heartbeatNanoseconds = heartbeatNanoseconds
     }
 
-    mutating func waitForSubscribers() throws { try Publications.waitForSubscribers(&socket) }
+    mutating func waitForSubscribers() throws {
+        try Publications.waitForSubscribers(&socket)
+        wasReady = socket.isReady
+    }
 
     mutating func play() throws {
         let start = martlet_monotonic_ns()
@@ -217,7 +219,13 @@ struct ReplayPlayer: ~Copyable {
                 nextHeartbeat = now + heartbeatNanoseconds
                 try sendHeartbeats()
             }
-            guard let packet = replay.next(until: due(now - start)) else {
+            let packet = replay.next(until: due(now - start))
+            if replay.isEnding, !hasSentEnd {
+                // Who leaves after an end does so by right.
+                try look()
+                hasSentEnd = true
+            }
+            guard let packet else {
                 guard !replay.isExhausted else { return }
                 usleep(ReplayPlayer.pauseMicroseconds)
                 try look()
@@ -234,7 +242,7 @@ struct ReplayPlayer: ~Copyable {
 
     private mutating func look() throws {
         _ = try socket.pollSubscriptions()
-        if !socket.isReady, !replay.isEnding { subscribersLeft = true }
+        if wasReady, !socket.isReady, !hasSentEnd { subscribersLeft = true }
     }
 
     /// The recorded time up to which records are due after `elapsed` nanoseconds of play.
@@ -256,7 +264,7 @@ struct ReplayPlayer: ~Copyable {
                 packetsUnsent += 1
                 return
             }
-            _ = try socket.pollSubscriptions()
+            try look()
             sched_yield()
         }
     }

@@ -81,25 +81,27 @@ struct RunCommand: AsyncParsableCommand {
         let loaded = try LoadedModel(path: modelPath, name: settings.value(shared.name, "name"))
         let options = try options(settings, loaded)
         let wantsDigest = try settings.flag(digest, "digest")
+        let isJSON = try settings.flag(json, "json")
+        let isInline = try settings.flag(inline, "inline")
+        let timeout = try silenceSeconds(settings, timeout)
+        let (part, boundary) = try evaluatedPart(settings, loaded)
         Interruption.install()
         do {
             let source = ZeroMQSource(try subscriber(settings))
             let sink = ZeroMQSink(try publisher(settings, loaded.name))
-            let (part, boundary) = try evaluatedPart(settings, loaded)
             let evaluation = Evaluation(
                 horizons: loaded.model.metadata.horizons.compactMap(Evaluation.Horizon.init), part: part)
             let observed = ObservedSink(sink, digest: wantsDigest ? SignalDigest() : nil, evaluation: evaluation)
             let pipeline = Pipeline(
                 source: source, sink: observed, model: loaded.model, options: options, control: Interruption.control)
             let stop = WaitNotice(
-                "stopping: a subscriber has to take what is queued; interrupt again to give it up",
+                "stopping: a subscriber has to take what is queued; an interrupt gives it up",
                 begins: { Interruption.control.isStopRequested })
-            let silence = try silenceSeconds(settings, timeout)
-                .map { SilenceWatch(pipeline.counters.ingest, seconds: $0) }
-            let finished = run(pipeline, isInline: try settings.flag(inline, "inline"))
+            let silence = timeout.map { SilenceWatch(pipeline.counters.ingest, seconds: $0) }
+            let finished = run(pipeline, isInline: isInline)
             stop.end()
             let isSilent = silence?.end() ?? false
-            try finish(finished, loaded, boundary, isJSON: settings.flag(json, "json"), isSilent: isSilent)
+            try finish(finished, loaded, boundary, isJSON: isJSON, isSilent: isSilent)
         } catch let error as ZeroMQError {
             throw CommandError(.unavailable, "\(error)")
         }
@@ -189,6 +191,7 @@ struct RunCommand: AsyncParsableCommand {
         _ pipeline: consuming Running, _ loaded: LoadedModel, _ boundary: String, isJSON: Bool, isSilent: Bool
     ) throws {
         var report = report(&pipeline, loaded, boundary)
+        let refusals = pipeline.incidents.snapshot.incidents.map(\.text)
         var failures = socketFailures(pipeline)
         if isSilent { failures.append("input: nothing came for the seconds of --timeout") }
         // The sockets are closed before anything is claimed of what went through them.
@@ -199,8 +202,8 @@ struct RunCommand: AsyncParsableCommand {
         report.incidents += failures
         StandardOutput.print(isJSON ? try report.json() : report.table())
         guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }
-        guard report.ticks > 0 || report.incidents.isEmpty else {
-            throw CommandError(.data, report.incidents.joined(separator: "; "))
+        guard report.ticks > 0 || refusals.isEmpty else {
+            throw CommandError(.data, refusals.joined(separator: "; "))
         }
     }
 
@@ -233,6 +236,9 @@ struct RunCommand: AsyncParsableCommand {
         if let failure = pipeline.publisher.sink.base.failure {
             failures.append("output: \(failure); \(pipeline.publisher.sink.base.messagesLost) messages lost")
         }
+        if pipeline.publisher.sink.base.subscribersLeft {
+            failures.append("output: a subscriber left before the end: what was published after that it has not got")
+        }
         return failures
     }
 
@@ -246,11 +252,11 @@ struct RunCommand: AsyncParsableCommand {
                 throw CommandError(
                     .usage, "--evaluate-from training-end: the model does not say when its training ended")
             }
-            return (.fromTime(end + 1), "from the end of the model's training (\(end) ns) on")
+            return Score.part(afterTraining: end)
         }
         guard case .time(let time) = try EvaluateFrom.parse(text) else {
             throw CommandError(.usage, "--evaluate-from '\(text)' is wrong; expected 'training-end' or a time")
         }
-        return (.fromTime(time), "from capture time \(time) ns on")
+        return Score.part(from: time)
     }
 }

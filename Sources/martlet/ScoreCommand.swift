@@ -40,6 +40,7 @@ struct ScoreCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
+        let isJSON = try settings.flag(json, "json")
         try checkFeeds(files)
         let modelPath = try settings.value(shared.model, "model", default: "models/default.onnx")
         let loaded = try LoadedModel(path: modelPath, name: settings.value(shared.name, "name"))
@@ -66,7 +67,7 @@ struct ScoreCommand: AsyncParsableCommand {
         report.evaluated = result.boundary
         report.signalsSha256 = result.digest
         report.incidents += result.incidents
-        StandardOutput.print(try settings.flag(json, "json") ? try report.json() : report.table())
+        StandardOutput.print(isJSON ? try report.json() : report.table())
     }
 
     private func score(_ model: Model, _ options: Score.Options) throws -> Score.Result {

@@ -58,10 +58,6 @@ struct SimulateCommand: AsyncParsableCommand {
             guard !isQuiet else { return }
             let statistics = try FeedStatistics.measure(path: out, tickSize: SimulatorOptions.tickSize)
             StandardOutput.print(SimulatorCalibration.table(simulated: statistics))
-        } catch let error as CommandError {
-            throw error
-        } catch let error as SimulatorError {
-            throw CommandError(.usage, "\(error)")
         } catch { throw CommandError(error) }
     }
 }

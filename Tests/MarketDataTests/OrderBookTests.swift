@@ -30,13 +30,15 @@ private func record(_ type: RecordType, byteCount: Int, flags: UInt8 = 0, bid: I
     @Test func `a record that is too short for its type has no levels and changes no book`() throws {
         var book = OrderBook()
         let bytes = record(.mbp10, byteCount: 48)
-        if let short = Record(at: bytes.span.bytes) {
-            let count = short.levelCount
-            let isUsable = short.isTradeOrBook
-            book.apply(short)
-            #expect(count == 0)
-            #expect(!isUsable)
+        guard let short = Record(at: bytes.span.bytes) else {
+            Issue.record("48 bytes make a record")
+            return
         }
+        let count = short.levelCount
+        let isUsable = short.isTradeOrBook
+        book.apply(short)
+        #expect(count == 0)
+        #expect(!isUsable)
         let mid = book.midPrice
         #expect(mid == Price.undefined)
     }
@@ -47,7 +49,11 @@ private func record(_ type: RecordType, byteCount: Int, flags: UInt8 = 0, bid: I
     func `the mid price is the mean rounded down, without overflow`(_ bid: Int64, _ ask: Int64, _ mid: Int64) {
         var book = OrderBook()
         let bytes = record(.mbp1, byteCount: 80, bid: bid, ask: ask)
-        if let top = Record(at: bytes.span.bytes) { book.apply(top) }
+        guard let top = Record(at: bytes.span.bytes) else {
+            Issue.record("80 bytes make a record")
+            return
+        }
+        book.apply(top)
         let found = book.midPrice
         let isCrossed = book.isCrossed
         #expect(found == mid)
@@ -63,7 +69,10 @@ private func record(_ type: RecordType, byteCount: Int, flags: UInt8 = 0, bid: I
             (.everyRecord, status, false), (.lastFlag, status, false),
         ]
         for (rule, bytes, isTick) in expected {
-            guard let record = Record(at: bytes.span.bytes) else { continue }
+            guard let record = Record(at: bytes.span.bytes) else {
+                Issue.record("\(bytes.count) bytes make a record")
+                continue
+            }
             let completes = rule.completesTick(record)
             #expect(completes == isTick)
         }

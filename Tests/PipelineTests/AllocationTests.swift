@@ -47,41 +47,88 @@ private struct LoopSource: ~Copyable, TickSource {
 }
 
 struct AllocationTests {
-    @Test(
-        "100,000 ticks through all agents on one thread allocate nothing; other policies neither",
-        .enabled(if: martlet_malloc_counter_is_active(), "a sanitizer has replaced malloc"),
-        arguments: [(OverloadPolicy.block, UInt64(100_000)), (.drop, 10_000), (.conflate, 10_000)])
-    func inline(policy: OverloadPolicy, ticks: UInt64) throws {
-        // Records of one tick each in packets of 8; statuses make resets, which must not allocate either.
-        var publisher = TestPublisher()
+    /// Steps with `round` through a warm-up, which takes each path once, and then through `ticks` ticks more.
+    ///
+    /// - Returns: how often this thread allocated after the warm-up, and how far each counter rose meanwhile.
+    private func measure(
+        _ pipeline: inout Pipeline<LoopSource, NullSink>, ticks: UInt64,
+        _ round: (inout Pipeline<LoopSource, NullSink>) -> Void
+    ) -> (allocations: UInt64, rise: (Counter) -> UInt64) {
+        let worker = pipeline.workers[0].counters
+        let counters = pipeline.counters
+        while worker[.ticks] < 5_000 { round(&pipeline) }
+        let start = Counter.allCases.map { counters[$0] }
+        let end = worker[.ticks] + ticks
+        let before = martlet_malloc_count_thread()
+        while worker[.ticks] < end { round(&pipeline) }
+        let allocations = martlet_malloc_count_thread() - before
+        return (allocations, { counters[$0] - start[$0.rawValue] })
+    }
+
+    private func options(_ change: (inout PipelineOptions) -> Void = { _ in }) -> PipelineOptions {
+        testOptions {
+            $0.clock = .system
+            $0.heartbeatNanoseconds = 1_000_000
+            $0.measuresStages = true
+            change(&$0)
+        }
+    }
+
+    /// Records of one tick each, and statuses that make resets, which must not allocate either.
+    private static func market() -> [[UInt8]] {
         var records = Make.market(4_000, seed: 6)
         records.insert(Make.status(8), at: 100)
         records.insert(Make.status(7), at: 200)
-        let source = try LoopSource([publisher.definition()] + publisher.packets(records, of: 8))
+        return records
+    }
+
+    private func source(_ records: [[UInt8]]) throws -> LoopSource {
+        var publisher = TestPublisher()
+        return try LoopSource([publisher.definition()] + publisher.packets(records, of: 8))
+    }
+
+    @Test(
+        "100,000 ticks through all agents on one thread allocate nothing",
+        .enabled(if: martlet_malloc_counter_is_active(), "a sanitizer has replaced malloc"))
+    func inline() throws {
         var pipeline = Pipeline(
-            source: source, sink: NullSink(), model: TestModel.small,
-            options: testOptions {
+            source: try source(Self.market()), sink: NullSink(), model: TestModel.small, options: options())
+        let found = measure(&pipeline, ticks: 100_000) { _ = $0.step() }
+        #expect(found.allocations == 0)
+        #expect(found.rise(.signalsPublished) >= 100_000 && found.rise(.resets) > 0)
+    }
+
+    /// Ingest is stepped more often than the worker, and the worker more often than the publisher: both rings are full most
+    /// of the time.
+    @Test(
+        "Overload allocates nothing either, whatever is done about it",
+        .enabled(if: martlet_malloc_counter_is_active(), "a sanitizer has replaced malloc"),
+        arguments: [
+            (OverloadPolicy.block, Counter.ingestBlocked, Counter.workerBlocked),
+            (.drop, .recordsDroppedOnInput, .signalsDroppedOnOutput),
+            (.conflate, .recordsConflatedOnInput, .signalsConflatedOnOutput),
+        ])
+    func overload(policy: OverloadPolicy, onInput: Counter, onOutput: Counter) throws {
+        // Trades cannot be conflated.
+        let records = policy == .conflate ? Make.books(4_000) : Self.market()
+        var pipeline = Pipeline(
+            source: try source(records), sink: NullSink(), model: TestModel.small,
+            options: options {
                 $0.inputPolicy = policy
                 $0.signalPolicy = policy
-                $0.clock = .system
-                $0.heartbeatNanoseconds = 1_000_000
-                $0.measuresStages = true
+                $0.ringBytes = 1 << 13
             })
-        let worker = pipeline.workers[0].counters
-        let published = pipeline.publisher.counters
-        // The warm-up takes each path once: definition, reset, heartbeat.
-        while worker[.ticks] < 5_000 { _ = pipeline.step() }
-        let signals = published[.signalsPublished]
-        let start = worker[.ticks]
-        let process = martlet_malloc_count_process()
-        let before = martlet_malloc_count_thread()
-        while worker[.ticks] < start + ticks { _ = pipeline.step() }
-        let count = martlet_malloc_count_thread() - before
-        let all = martlet_malloc_count_process() - process
-        #expect(count == 0)
-        #expect(published[.signalsPublished] - signals >= ticks)
-        print(
-            "allocations over \(ticks) ticks (\(policy)): \(count) on the thread, \(all) in the process with other tests"
-        )
+        let found = measure(&pipeline, ticks: 10_000) { pipeline in
+            for _ in 0..<4 {
+                let now = Clock.system.monotonicNanoseconds()
+                for _ in 0..<4 { _ = pipeline.ingest.step(now: now) }
+                _ = pipeline.workers[0].step(now: now)
+            }
+            _ = pipeline.publisher.step(now: Clock.system.monotonicNanoseconds())
+        }
+        #expect(found.allocations == 0)
+        #expect(found.rise(onInput) > 100)
+        #expect(found.rise(onOutput) > 100)
+        #expect(found.rise(.signalsPublished) > 100)
     }
 }

@@ -185,8 +185,10 @@ struct PartsTests {
         await #expect(processExitsWith: .failure) { _ = InstrumentRegistry(capacity: 0) }
     }
 
-    @Test("A pipeline traps on no workers, empty packets and rings too small for a tick")
+    @Test("A pipeline traps on no workers, empty packets, steps that take nothing and rings too small for a tick")
     func pipelineTraps() async {
+        await #expect(processExitsWith: .failure) { _ = makePipeline([], testOptions { $0.messagesPerStep = 0 }) }
+        await #expect(processExitsWith: .failure) { _ = makePipeline([], testOptions { $0.messagesPerStepMin = 0 }) }
         await #expect(processExitsWith: .failure) { _ = makePipeline([], testOptions { $0.workers = 0 }) }
         await #expect(processExitsWith: .failure) { _ = makePipeline([], testOptions { $0.recordsPerPacketMax = 0 }) }
         await #expect(processExitsWith: .failure) {

@@ -270,14 +270,36 @@ struct ReplayTests {
 
     @Test("The default part begins behind the training of the model, on the file that it was trained on alone")
     func trainingEnd() throws {
-        var options = Score.Options()
-        options.paths = [try FeedFile.head(50, in: folder)]
-        options.pipeline = testOptions()
-        options.ratePasses = 1
-        let result = try Score(model: TestModel.standard, options: options).run { _ in }
-        #expect(result.boundary == "all ticks: the model was not trained on this feed")
-        let digest = try FileDigest.sha256(Repository.feed)
-        #expect(TestModel.standard.metadata.trainingDataSHA256.contains(digest))
+        func score(_ path: String) throws -> Score.Result {
+            var options = Score.Options()
+            options.paths = [path]
+            options.pipeline = testOptions()
+            // No pass over memory: in a debug build each over the whole feed takes seconds.
+            options.memoryByteCountMax = 0
+            return try Score(model: TestModel.standard, options: options).run { _ in }
+        }
+        let other = try score(FeedFile.head(700, in: folder))
+        #expect(other.boundary == "all ticks: the model was not trained on this feed")
+        // Ticks of the warm-up do not count, and the last ones have no label.
+        #expect(other.horizons.map(\.model.total) == other.horizons.map { 700 - 512 - $0.ticks })
+        let end = try #require(TestModel.standard.metadata.trainingEndTimestamp)
+        let trained = try score(Repository.feed)
+        #expect(trained.boundary == "from the end of the model's training (\(end) ns) on")
+        #expect(trained.ticks == 80_000)
+        let behind = try ticks(of: Repository.feed, after: end)
+        #expect(behind > 0 && behind < 40_000)
+        #expect(trained.horizons.map(\.model.total) == trained.horizons.map { behind - $0.ticks })
+    }
+
+    /// Ticks of a file of one instrument that were captured after `time`.
+    private func ticks(of path: String, after time: UInt64) throws -> Int {
+        var reader = try DBNFileReader(path: path)
+        var count = 0
+        while try reader.next() {
+            guard TickRule.lastFlag.completesTick(reader.record) else { continue }
+            if reader.record.captureTimestamp > time { count += 1 }
+        }
+        return count
     }
 
     @Test("A file's digest is that of its bytes, and a missing file is an error")
@@ -300,16 +322,46 @@ struct ReplayTests {
         try export.run(&replay) { _ in }
         let (ticks, names) = (export.ticks, export.instruments)
         #expect(ticks == 300 && names == ["TEST/ONE", "TEST/TWO"])
-        func payload(_ name: String, _ byteCount: Int) -> [UInt8] {
-            Repository.read(folder.path(name)).suffix(byteCount)
+        // Behind the magic and the version, 8 bytes, NumPy's header says in 2 bytes how long the rest of it is.
+        func payload(_ name: String) -> [UInt8] {
+            let bytes = Repository.read(folder.path(name))
+            return Array(bytes.dropFirst(10 + Int(bytes[8]) + 256 * Int(bytes[9])))
         }
-        #expect(Repository.read(folder.path("features.npy")).count % 64 == 300 * FeatureExtractor.count * 4 % 64)
+        let rows = payload("features.npy")
+        let expected = (0..<2).flatMap { features(of: Make.market(150, seed: $0)) }
+        let rowByteCount = FeatureExtractor.count * 4
+        try #require(rows.count == 300 * rowByteCount && expected.count == rows.count)
+        let firstWrong = (0..<300).first { row in
+            let range = row * rowByteCount..<(row + 1) * rowByteCount
+            return rows[range] != expected[range]
+        }
+        #expect(firstWrong == nil)
         var again = self.replay(paths)
         let streams = run(messages(&again)).streams
         let signals = ["ONE", "TWO"].flatMap { streams["sig/m/TEST/\($0)/"]?.signals ?? [] }
-        #expect(payload("mid.npy", 2_400) == signals.flatMap { littleEndian($0.midPrice) })
-        #expect(payload("ts_recv.npy", 2_400) == signals.flatMap { littleEndian($0.captureTimestamp) })
-        #expect(payload("reset.npy", 300) == signals.map { $0.has(.firstAfterReset) ? 1 : 0 })
+        #expect(payload("mid.npy") == signals.flatMap { littleEndian($0.midPrice) })
+        #expect(payload("ts_recv.npy") == signals.flatMap { littleEndian($0.captureTimestamp) })
+        #expect(payload("reset.npy") == signals.map { $0.has(.firstAfterReset) ? 1 : 0 })
+        #expect(payload("instrument.npy") == (0..<300).flatMap { littleEndian(UInt32($0 / 150)) })
+    }
+
+    /// The bytes of the feature vectors of these records, without packets, replay or files.
+    private func features(of records: [[UInt8]]) -> [UInt8] {
+        var state = InstrumentFeatures(tickSize: Make.tickSize, rule: .lastFlag)
+        var vector = [Float](repeating: 0, count: FeatureExtractor.count)
+        var rows: [UInt8] = []
+        for bytes in records {
+            guard let record = Record(at: bytes.span.bytes) else {
+                Issue.record("the generator makes whole records")
+                break
+            }
+            guard state.apply(record) == .tick else { continue }
+            vector.withUnsafeMutableBufferPointer { buffer in
+                if let base = buffer.baseAddress { state.completeTick(into: base) }
+            }
+            vector.withUnsafeBytes { rows += $0 }
+        }
+        return rows
     }
 }
 

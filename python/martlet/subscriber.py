@@ -15,6 +15,10 @@ from . import wire
 #: followed further, one forged header would make all that comes after it old.
 LOSS_MAX = 2**32
 SESSION_AHEAD_MAX = 86_400 * 10**9
+#: What a peer may queue here, as in all of Martlet's receivers: libzmq limits a queue in messages, and drops for good the
+#: connection of a peer that sends a longer one, so that 256 MiB are the most.
+QUEUED_MESSAGES_MAX = 1_024
+RECEIVED_BYTES_MAX = 4 * wire.MESSAGE_LENGTH_MAX
 
 
 @dataclass
@@ -64,7 +68,8 @@ class Stream:
 
 @dataclass
 class Subscription:
-    """Iterate over it for packets of records; `lost` and `streams` say what is missing.
+    """Iterate over it for packets of records; `lost` and `streams` say what is missing, `malformed` and `refused` how many
+    messages were not believed.
 
     Stops when a stream's session has ended and `until_end` is set, or after `timeout` seconds without a message.
     Heartbeats and ends of session are accounted for and not returned. Used on one thread.
@@ -76,6 +81,7 @@ class Subscription:
     until_end: bool = False
     streams: dict[tuple[int, str], Stream] = field(default_factory=dict)
     malformed: int = 0
+    refused: int = 0
 
     @property
     def lost(self) -> int:
@@ -84,6 +90,8 @@ class Subscription:
     def __iter__(self) -> Iterator[wire.Packet]:
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
             socket.set(zmq.LINGER, 0)
+            socket.set(zmq.RCVHWM, QUEUED_MESSAGES_MAX)
+            socket.set(zmq.MAXMSGSIZE, RECEIVED_BYTES_MAX)
             socket.set(zmq.RCVTIMEO, -1 if self.timeout is None else int(self.timeout * 1000))
             socket.set(zmq.SUBSCRIBE, self.topic.encode())
             socket.connect(self.endpoint)
@@ -105,9 +113,15 @@ class Subscription:
             self.malformed += 1
             return None
         header = packet.header
-        stream = self.streams.setdefault((int(header["publisher"]), packet.topic), Stream())
+        key = int(header["publisher"]), packet.topic
+        stream = self.streams.get(key, Stream())
         skip = stream.feed(header)
-        if skip is None or header["kind"] != wire.RECORDS or skip == header["count"]:
+        if skip is None:
+            self.refused += 1
+            return None
+        # Not before: a forged packet alone would make a stream that never ends.
+        self.streams[key] = stream
+        if header["kind"] != wire.RECORDS or skip == header["count"]:
             return None
         payload = packet.payload
         for _ in range(skip):

@@ -4,43 +4,20 @@ Needs the release build in MARTLET_BIN; `make test` sets it. Real days need MART
 """
 
 import json
-import os
 import pathlib
-import socket
 import subprocess
 import threading
 import time
 
-import numpy as np
 import pytest
 import zmq
 
 from martlet import wire
 from martlet.subscriber import subscribe
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = os.environ.get("MARTLET_BIN")
-FEEDS = os.environ.get("MARTLET_FEEDS")
-FEED = ROOT / "feeds" / "simulated_sim1_20240102_mixed.dbn.zst"
-MODEL = ROOT / "models" / "default.onnx"
-TIMEOUT = 120
+from support import BIN, FEED, FEEDS, MODEL, TIMEOUT, free_port, martlet
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 real_days = pytest.mark.skipif(not FEEDS, reason="MARTLET_FEEDS is not set")
-
-
-def martlet(*arguments, env=None, check=True):
-    result = subprocess.run(
-        [BIN, *map(str, arguments)], capture_output=True, text=True, timeout=TIMEOUT, env={**os.environ, **(env or {})})
-    if check:
-        assert result.returncode == 0, result.stderr
-    return result
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Collector(threading.Thread):

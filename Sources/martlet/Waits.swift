@@ -2,37 +2,7 @@ import CPlatform
 import Foundation
 import Pipeline
 import Synchronization
-import Wire
 import ZeroMQ
-
-/// What commands that publish have in common.
-enum Publications {
-    /// - Parameter lossless: what is queued when the command ends is still waited for, up to a minute; a live publisher
-    ///   gives it a second.
-    static func options(lossless: Bool) -> SocketOptions {
-        var options = SocketOptions()
-        if lossless { options.lingerMilliseconds = SocketOptions.lingerMillisecondsMax }
-        // A subscriber sends subscriptions, which are no longer than topics.
-        options.maxMessageBytes = PacketHeader.messageByteCountMax
-        return options
-    }
-
-    /// Waits until a lossless publisher has its subscribers, or a stop is asked for; says so when that takes long.
-    static func waitForSubscribers(_ socket: inout PublisherSocket) throws {
-        guard case .lossless(let expected, let topic) = socket.policy else { return }
-        let start = martlet_monotonic_ns()
-        var said: Int?
-        while !Interruption.control.isStopRequested {
-            _ = try socket.pollSubscriptions()
-            if socket.isReady { return }
-            if said != socket.subscriberCount, martlet_monotonic_ns() - start > WaitNotice.patienceNanoseconds {
-                said = socket.subscriberCount
-                StandardError.say("waiting for subscribers to \(topic)…: \(said ?? 0) of \(expected) there")
-            }
-            usleep(1_000)
-        }
-    }
-}
 
 /// Speaks on standard error of a wait that takes long, from a thread of its own, so that nobody takes it for a hang.
 final class WaitNotice: Sendable {
@@ -62,27 +32,29 @@ final class WaitNotice: Sendable {
         isOver.store(true, ordering: .relaxed)
         return martlet_monotonic_ns() - start
     }
-
 }
 
-/// Asks the pipeline to stop when nothing has been received for a time, from a thread of its own.
+/// Interrupts the command when nothing has been received for a time, from a thread of its own. While a full ring keeps
+/// ingest from receiving, the input is not silent.
 final class SilenceWatch: Sendable {
     private let isOver = Atomic<Bool>(false)
     private let isSilent = Atomic<Bool>(false)
 
     init(_ counters: CounterBlock, seconds: Double) {
         Thread { [self] in
-            var count = counters[.messagesReceived]
+            func signsOfLife() -> UInt64 { counters[.messagesReceived] &+ counters[.ingestBlocked] }
+            var count = signsOfLife()
             var heard = martlet_monotonic_ns()
             while !isOver.load(ordering: .relaxed) {
                 usleep(50_000)
                 let now = martlet_monotonic_ns()
-                if counters[.messagesReceived] != count {
-                    count = counters[.messagesReceived]
+                let newCount = signsOfLife()
+                if newCount != count {
+                    count = newCount
                     heard = now
                 } else if Double(now - heard) > seconds * 1e9 {
                     isSilent.store(true, ordering: .relaxed)
-                    return Interruption.control.requestStop()
+                    return Interruption.begin(SIGTERM)
                 }
             }
         }.start()
@@ -102,7 +74,8 @@ struct Drain {
 
     /// To be called when the socket and its context are gone.
     ///
-    /// - Returns: false if the time was over before a subscriber had taken everything: it misses the rest.
+    /// - Returns: false if the time was over before a subscriber had taken everything: it misses the rest. True says that
+    ///   nothing is queued any more, taken or, by a subscriber that left meanwhile, not: libzmq does not tell which.
     func isComplete() -> Bool { notice.end() < UInt64(SocketOptions.lingerMillisecondsMax) * 1_000_000 }
 
     static let failure =
