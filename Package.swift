@@ -113,7 +113,7 @@ let package = Package(
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CMallocCounter"], exclude: ["Golden"]),
         .executableTarget(
-            name: "ModelBench", dependencies: ["Inference"], path: "Tests/Benchmarks/ModelBench",
+            name: "ModelBench", dependencies: ["Inference", "Features"], path: "Tests/Benchmarks/ModelBench",
             swiftSettings: hotSettings),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto", "CZlib"]),
         tests(

@@ -73,7 +73,11 @@ struct StepRunner {
             combine(
                 step, memory.vectors(step.pointee.source), memory.vectors(step.pointee.second), destination)
         case .softmax:
-            softmax(step, memory.read(step.pointee.source))
+            if step.pointee.width == 3 {
+                softmaxOfThree(memory.read(step.pointee.source), step)
+            } else {
+                softmax(step, memory.read(step.pointee.source))
+            }
         case .gruLinearBeforeReset, .gru:
             gru(step, memory)
         case .lstm:
@@ -204,6 +208,43 @@ struct StepRunner {
             for index in group..<group &+ width { target[index] *= inverse }
             group &+= width
         }
+    }
+
+    /// As `softmax`, for the three classes of a direction or a trend, four groups at a time: their first elements side by
+    /// side in one half of a vector, their second ones in the other, the third ones in another vector. So nothing is
+    /// stored in small pieces and read back whole, which would wait for the store buffer.
+    @inline(__always)
+    private func softmaxOfThree(_ source: UnsafePointer<Float>, _ step: UnsafePointer<Step>) {
+        let target = arena + step.pointee.destination.offset
+        let last = step.pointee.count &- 3
+        var first = 0
+        while first <= last {
+            // Where there are no four groups any more, the last one is done again.
+            let second = min(first &+ 3, last)
+            let third = min(first &+ 6, last)
+            let fourth = min(first &+ 9, last)
+            let a = SIMD4(source[first], source[second], source[third], source[fourth])
+            let b = SIMD4(source[first &+ 1], source[second &+ 1], source[third &+ 1], source[fourth &+ 1])
+            let c = SIMD4(source[first &+ 2], source[second &+ 2], source[third &+ 2], source[fourth &+ 2])
+            var greatest = a.replacing(with: b, where: b .> a)
+            greatest.replace(with: c, where: c .> greatest)
+            let ab = VectorFunctions.exp(Vector(lowHalf: a - greatest, highHalf: b - greatest))
+            let cc = VectorFunctions.exp(Vector(lowHalf: c - greatest, highHalf: c - greatest)).lowHalf
+            let inverse = 1 / ((ab.lowHalf + ab.highHalf) + cc)
+            let (x, y, z) = (ab.lowHalf * inverse, ab.highHalf * inverse, cc * inverse)
+            store(x[0], y[0], z[0], to: target + first)
+            store(x[1], y[1], z[1], to: target + second)
+            store(x[2], y[2], z[2], to: target + third)
+            store(x[3], y[3], z[3], to: target + fourth)
+            first &+= 12
+        }
+    }
+
+    @inline(__always)
+    private func store(_ x: Float, _ y: Float, _ z: Float, to target: UnsafeMutablePointer<Float>) {
+        target[0] = x
+        target[1] = y
+        target[2] = z
     }
 
     @inline(__always)

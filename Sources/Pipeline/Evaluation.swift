@@ -147,10 +147,10 @@ public struct Confusion: Sendable, Equatable {
 
 /// The last mids of a stream with their running sums, their predictions, and the labels found so far.
 private struct MidWindow: Sendable {
-    private let capacity: Int
+    private let slotMask: Int
     private let horizonCount: Int
     private var mids: [Int64]
-    /// `sums[position]` is the sum of all mids before it, wrapping: differences of up to `capacity` apart are exact.
+    /// `sums[position]` is the sum of all mids before it, wrapping: differences of up to the capacity apart are exact.
     private var sums: [Int]
     private var counted: [Bool]
     private var directions: [Int8]
@@ -161,10 +161,11 @@ private struct MidWindow: Sendable {
     private static let noLabel: Int8 = .min
 
     init(capacity: Int, horizons: Int) {
-        self.capacity = capacity
         horizonCount = horizons
-        // Labels of k ticks back are looked up k ticks back again: two horizons of room.
-        let slots = 2 * capacity + 1
+        // Labels of k ticks back are looked up k ticks back again: two horizons of room, and a power of two, because a
+        // remainder costs more than all else here.
+        let slots = 1 << (Int.bitWidth - (2 * capacity).leadingZeroBitCount)
+        slotMask = slots - 1
         mids = Array(repeating: 0, count: slots)
         sums = Array(repeating: 0, count: slots)
         counted = Array(repeating: false, count: slots)
@@ -174,7 +175,7 @@ private struct MidWindow: Sendable {
 
     mutating func clear() { position = 0 }
 
-    private func slot(back: Int) -> Int { (position - 1 - back) % mids.count }
+    private func slot(back: Int) -> Int { (position &- 1 &- back) & slotMask }
 
     mutating func append(mid: Int64, isCounted: Bool, _ newest: [SignalRecord]) {
         let previous = position == 0 ? 0 : sums[slot(back: 0)]

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import Features
 internal import MarketData
 internal import Wire
@@ -7,6 +8,8 @@ extension Ingest where Source: ~Copyable {
     ///
     /// - Returns: what to put into a ring, or nil if the message carries nothing further. Never traps.
     mutating func account(_ message: UnsafeRawBufferPointer, receivedAt: UInt64) -> Delivery? {
+        // Another core has written it: the check below would wait for each record's first line.
+        unsafe martlet_prefetch(message.baseAddress, message.count)
         switch unsafe PacketView.parse(message) {
         case .malformed(let error):
             counters.add(.messagesMalformed, 1)

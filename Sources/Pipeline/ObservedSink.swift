@@ -68,7 +68,7 @@ public struct ObservedSink<Base: SignalSink & ~Copyable>: ~Copyable, SignalSink 
     }
 
     private mutating func stream(_ topic: UnsafeRawBufferPointer) -> Int {
-        if lastStream >= 0, topic.elementsEqual(lastTopic) { return lastStream }
+        if lastStream >= 0, lastTopic.withUnsafeBytes({ unsafe $0.hasSameBytes(as: topic) }) { return lastStream }
         lastTopic = unsafe Array(topic)
         if let known = streams[lastTopic] {
             lastStream = known

@@ -39,8 +39,8 @@ public struct PipelineOptions: Sendable {
     public var presets: [InstrumentPreset] = []
     /// Ends when every stream seen has ended its session, as a replay does.
     public var stopsAtEndOfSessions = false
-    /// Keeps the histograms of `StageTimes`.
-    public var measuresStages = false
+    /// Ticks from one that the histograms of `StageTimes` take to the next; 0 for none.
+    public var stageInterval = 0
     /// A step that takes longer counts in `stepsOverBudget`.
     public var stepBudgetNanoseconds: UInt64 = 1_000_000
 

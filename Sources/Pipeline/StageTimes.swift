@@ -1,9 +1,9 @@
 internal import CPlatform
 
-/// Where the time of a tick goes, one histogram a stage, in nanoseconds. Off in timed benchmarks: four reads of the
-/// cycle counter a tick are a few per cent of a tick.
+/// Where the time of a tick goes, one histogram a stage, in nanoseconds. Five
+/// reads of the cycle counter are a few per cent of a tick, so that live only some of the ticks are timed.
 public struct StageTimes: Sendable {
-    /// Walking a tick's records and updating the book.
+    /// Taking the record that completes the tick, into the book among others.
     public var decode = LatencyHistogram()
     /// Completing the feature vector.
     public var features = LatencyHistogram()

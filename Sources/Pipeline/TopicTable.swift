@@ -75,7 +75,7 @@ struct TopicTable: ~Copyable {
     private func matches(_ slot: Slot, _ topic: UnsafeRawBufferPointer) -> Bool {
         guard slot.byteCount == topic.count else { return false }
         let known = unsafe UnsafeRawBufferPointer(start: bytes + slot.bytesOffset, count: slot.byteCount)
-        return unsafe known.elementsEqual(topic)
+        return unsafe known.hasSameBytes(as: topic)
     }
 
     /// FNV-1a, eight bytes at a time and the rest singly: topics are short, and there are at most some hundreds.
@@ -92,5 +92,23 @@ struct TopicTable: ~Copyable {
             offset += 1
         }
         return hash ^ (hash >> 32)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// As `elementsEqual`, eight bytes at a time.
+    func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count else { return false }
+        var offset = 0
+        while offset + 8 <= count {
+            let word = unsafe loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            guard unsafe word == other.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
+            offset += 8
+        }
+        while offset < count {
+            guard unsafe self[offset] == other[offset] else { return false }
+            offset += 1
+        }
+        return true
     }
 }

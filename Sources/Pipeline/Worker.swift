@@ -22,7 +22,9 @@ public struct Worker: ~Copyable, Agent {
     let policy: OverloadPolicy
     let registry: InstrumentRegistry
     let incidents: IncidentLog
-    let measuresStages: Bool
+    let stageInterval: Int
+    /// Ticks until one is timed, which it is at 0; never if negative.
+    var ticksToTimed: Int
     let cyclesPerNanosecond: Double
     let model: Model
     let warmUpTicks: Int
@@ -51,8 +53,9 @@ public struct Worker: ~Copyable, Agent {
         self.registry = registry
         self.incidents = incidents
         policy = options.signalPolicy
-        measuresStages = options.measuresStages
-        cyclesPerNanosecond = options.measuresStages ? CycleClock.cyclesPerNanosecond() : 1
+        stageInterval = options.stageInterval
+        ticksToTimed = options.stageInterval - 1
+        cyclesPerNanosecond = options.stageInterval > 0 ? CycleClock.cyclesPerNanosecond() : 1
         counters = CounterBlock()
         engine = InferenceEngine(model: model)
         features = FeatureVector()

@@ -87,7 +87,7 @@ public struct Score {
         var options = options.pipeline
         options.clock = .none
         options.heartbeatNanoseconds = 0
-        options.measuresStages = false
+        options.stageInterval = 0
         return options
     }
 
@@ -134,7 +134,7 @@ public struct Score {
         var pipelineOptions = options.pipeline
         pipelineOptions.clock = .system
         pipelineOptions.heartbeatNanoseconds = 0
-        pipelineOptions.measuresStages = true
+        pipelineOptions.stageInterval = 1
         pipelineOptions.messagesPerStep = 1
         let (part, boundary) = try part(ticks: result.ticks)
         let evaluation = Evaluation(

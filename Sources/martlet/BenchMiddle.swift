@@ -108,7 +108,7 @@ struct BenchMiddle {
         options.idle = node.idle
         options.heartbeatNanoseconds = 0
         options.stopsAtEndOfSessions = true
-        options.measuresStages = node.role == .observed
+        options.stageInterval = node.role == .observed ? Publications.stageInterval : 0
         // One message in, one message out: as many sends as the forwarder has.
         if node.role == .unbatched { options.messagesPerStep = 1 }
         return options

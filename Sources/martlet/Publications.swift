@@ -16,6 +16,10 @@ enum Publications {
         return options
     }
 
+    /// Every seventh tick is timed by stage in live use: seven divides none of the usual numbers of records in a packet, so
+    /// that each place in one has its turn.
+    static let stageInterval = 7
+
     /// Waits until a lossless publisher has its subscribers, or a stop is asked for; says so when that takes long.
     static func waitForSubscribers(_ socket: inout PublisherSocket) throws {
         guard case .lossless(let expected, let topic) = socket.policy else { return }

@@ -116,7 +116,7 @@ struct RunCommand: AsyncParsableCommand {
         let fallback: IdleStrategy = ProcessInfo.processInfo.activeProcessorCount <= 2 ? .backoff : .yield
         options.idle = try settings.value(idle, "idle", default: fallback)
         options.stopsAtEndOfSessions = try settings.flag(once, "once")
-        options.measuresStages = true
+        options.stageInterval = Publications.stageInterval
         options.publisherID = try settings.value(publisherID, "publisher-id", default: 1)
         let seconds = try settings.value(heartbeat, "heartbeat", default: 1)
         guard (0...3_600).contains(seconds) else {

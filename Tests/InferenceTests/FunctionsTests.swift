@@ -74,4 +74,36 @@ import Testing
         #expect(greatest <= 1e-7)
         #expect(ScalarFunctions.exp(0) == 1)
     }
+
+    @Test(
+        "A softmax over three in any number of groups has the bits of the plain one, and writes nothing else",
+        arguments: 1...9)
+    func softmaxOfThree(groups: Int) {
+        let count = 3 * groups
+        let arena = UnsafeMutableRawPointer.allocate(byteCount: 512, alignment: 64)
+            .bindMemory(to: Float.self, capacity: 128)
+        defer { arena.deallocate() }
+        arena.initialize(repeating: -1, count: 128)
+        var step = Step(kind: .softmax)
+        step.count = count
+        step.width = 3
+        step.destination.offset = 64
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<200 {
+            let values = (0..<count).map { index in
+                // Ties and values far apart among them.
+                index % 5 == 0 ? 1 : Float.random(in: -120...120, using: &generator)
+            }
+            for (index, value) in values.enumerated() { arena[index] = value }
+            StepRunner(packed: UnsafeRawPointer(arena), arena: arena).run(&step, features: arena, state: arena)
+            for group in 0..<groups {
+                let three = values[3 * group..<3 * group + 3]
+                let greatest = three.max() ?? 0
+                let powers = three.map { ScalarFunctions.exp($0 - greatest) }
+                let inverse = 1 / (powers[0] + powers[1] + powers[2])
+                for index in 0..<3 { #expect(arena[64 + 3 * group + index] == powers[index] * inverse) }
+            }
+        }
+        #expect((64 + count..<128).allSatisfy { arena[$0] == -1 })
+    }
 }

@@ -69,7 +69,7 @@ struct AllocationTests {
         testOptions {
             $0.clock = .system
             $0.heartbeatNanoseconds = 1_000_000
-            $0.measuresStages = true
+            $0.stageInterval = 1
             change(&$0)
         }
     }

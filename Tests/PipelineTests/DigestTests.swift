@@ -112,23 +112,25 @@ struct DigestTests {
             testOptions {
                 $0.clock = .system
                 $0.heartbeatNanoseconds = 1_000
-                $0.measuresStages = true
+                $0.stageInterval = 1
             })
         #expect(none == system)
     }
 
-    @Test("Stage times count each tick once, and latency each tick that was published")
-    func stages() throws {
+    @Test(
+        "Stage times count each tick that they are to take once, and latency each tick that was published",
+        arguments: [(1, 500), (7, 71), (501, 0), (0, 0)] as [(Int, UInt64)])
+    func stages(interval: Int, timed: UInt64) throws {
         let path = try FeedFile.head(500, in: folder)
         var pipeline = Pipeline(
             source: FeedReplay(paths: [path], options: replayOptions()), sink: NullSink(), model: TestModel.small,
             options: testOptions {
                 $0.clock = .system
-                $0.measuresStages = true
+                $0.stageInterval = interval
             })
         pipeline.runInline()
         let stages = pipeline.stages
-        #expect([stages.decode, stages.features, stages.model, stages.publish].allSatisfy { $0.count == 500 })
+        #expect([stages.decode, stages.features, stages.model, stages.publish].allSatisfy { $0.count == timed })
         let latency = pipeline.publisher.latency.count
         #expect(latency == 500)
         let rate = pipeline.ingest.ticksPerSecond(ticks: 500)

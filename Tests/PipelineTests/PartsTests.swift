@@ -211,4 +211,22 @@ struct PartsTests {
         let outcome = run(messages, model: TestModel.allHeads, testOptions { $0.ringBytes = size })
         #expect(outcome[.ticks] == 2 && size == 1_024)
     }
+
+    // MARK: Bytes
+
+    @Test("Bytes are the same if none differs, wherever it stands")
+    func sameBytes() {
+        for count in 0..<40 {
+            let bytes = (0..<count).map { UInt8($0) }
+            func isSame(_ other: [UInt8]) -> Bool {
+                bytes.withUnsafeBytes { bytes in other.withUnsafeBytes { bytes.hasSameBytes(as: $0) } }
+            }
+            #expect(isSame(bytes) && !isSame(bytes + [0]))
+            for index in 0..<count {
+                var other = bytes
+                other[index] ^= 0x80
+                #expect(!isSame(other))
+            }
+        }
+    }
 }

@@ -55,6 +55,11 @@ MARTLET_INLINE uint64_t martlet_cycles(void) {
 #endif
 }
 
+/// Asks for the cache lines of `byteCount` bytes at `start`, all at once, where reading them in turn would wait for each.
+MARTLET_INLINE void martlet_prefetch(const void *start, size_t byteCount) {
+    for (size_t offset = 0; offset < byteCount; offset += 64) __builtin_prefetch((const char *)start + offset);
+}
+
 /// What this CPU lacks of the instruction-set level that this build was compiled for, for example "avx2", or NULL if it
 /// lacks nothing. To be asked first of all by an executable. The string is static.
 const char *martlet_cpu_supports_build_level(void);
