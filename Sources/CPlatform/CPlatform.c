@@ -120,6 +120,15 @@ int martlet_thread_pin(int cpu) {
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+int martlet_thread_avoid(int cpu) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return EINVAL;
+    cpu_set_t set;
+    int error = pthread_getaffinity_np(pthread_self(), sizeof set, &set);
+    if (error) return error;
+    CPU_CLR(cpu, &set);
+    return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
 int martlet_thread_cpu(void) {
     return sched_getcpu();
 }

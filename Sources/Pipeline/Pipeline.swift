@@ -1,3 +1,4 @@
+internal import CPlatform
 public import Inference
 internal import MarketData
 internal import RingBuffer
@@ -91,6 +92,8 @@ public struct Pipeline<Source: TickSource & ~Copyable, Sink: SignalSink & ~Copya
     /// Runs all agents on the calling thread until the last has finished.
     public mutating func runInline() {
         FloatingPointMode.prepare()
+        // As an agent's thread does, a core that cannot be had is gone without.
+        if let core = options.cores.first { _ = martlet_thread_pin(Int32(core)) }
         var idler = Idler(options.idle)
         while !publisher.isFinished { idler.idle(work: step()) }
     }

@@ -15,7 +15,7 @@ public struct PipelineOptions: Sendable {
     /// When a signal ring is full.
     public var signalPolicy = OverloadPolicy.block
     public var idle = IdleStrategy.backoff
-    /// Cores to pin the agents to: ingest, publisher, then the workers; empty for no pinning.
+    /// Cores to pin the agents to: ingest, publisher, then the workers; inline the thread takes the first. Empty for none.
     public var cores: [Int] = []
     public var clock = Clock.system
     /// The model's component of the signal topics.

@@ -41,6 +41,8 @@ struct BenchPlay {
     var rate = 0.0
     var ticks = 0
     var idle = IdleStrategy.backoff
+    /// The core of the contestant's own thread, which all other threads keep off; nil for the scheduler's choice.
+    var ownCore: Int?
     var timeoutSeconds = 120
 }
 
@@ -57,7 +59,8 @@ struct BenchRound {
     /// Plays the feed once through the contestant.
     static func run(_ contestant: BenchContestant, _ play: BenchPlay) throws -> BenchRound {
         let binary = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let common = ["--timeout", "\(play.timeoutSeconds)"]
+        let core = play.ownCore.map { ["--own-core", "\($0)"] } ?? []
+        let common = ["--timeout", "\(play.timeoutSeconds)"] + core
         let publisher = try BenchProcess(
             binary,
             ["bench", "node", "publisher"] + play.files + common + [

@@ -25,6 +25,13 @@ struct BenchLatencyCommand: ParsableCommand {
     @Option(help: "How a contestant waits for the next message: spin, yield or backoff.")
     var idle = IdleStrategy.backoff
 
+    @Option(
+        help: """
+            The core of a contestant's own thread, which all other threads keep off, so that the scheduler has no part in \
+            the figures; the threaded pipeline is left out then. Default: none.
+            """)
+    var ownCore: Int?
+
     private struct Figures: Encodable {
         let name: String
         /// Nanoseconds.
@@ -37,6 +44,7 @@ struct BenchLatencyCommand: ParsableCommand {
         let ticks, rounds: Int
         let rate: Double
         let idle: String
+        @OrNull var ownCore: Int? = nil
         let checksum: String
         let contestants: [Figures]
     }
@@ -53,8 +61,11 @@ struct BenchLatencyCommand: ParsableCommand {
         play.rate = rate
         play.ticks = arguments.ticks
         play.idle = idle
+        play.ownCore = try ownCore.map {
+            try inRange($0, "own-core", 0...max(ProcessInfo.processInfo.processorCount - 1, 0))
+        }
         play.timeoutSeconds = 3_600
-        let contestants: [BenchContestant] = [.forwarder, .inline, .threaded]
+        let contestants: [BenchContestant] = [.forwarder, .inline] + (ownCore == nil ? [.threaded] : [])
         var progress = ProgressLine()
         defer { progress.clear() }
         var series = try BenchSeries(play)
@@ -63,7 +74,7 @@ struct BenchLatencyCommand: ParsableCommand {
         let report = Report(
             machine: machine, ticks: series.rounds[.forwarder]?.first?.feed.ticks ?? 0, rounds: rounds,
             rate: rate,
-            idle: idle.rawValue, checksum: series.checksumLine,
+            idle: idle.rawValue, ownCore: ownCore, checksum: series.checksumLine,
             contestants: contestants.map { BenchLatencyCommand.figures($0, series) })
         if arguments.json { try StandardOutput.print(json: report) } else { StandardOutput.print(table(report)) }
     }
@@ -86,7 +97,8 @@ struct BenchLatencyCommand: ParsableCommand {
         var lines = [
             "\(report.machine)",
             "method   \(report.rounds) alternated rounds of 3 processes on loopback TCP, a record a message, "
-                + "\(Format.count(Int(report.rate))) ticks/s, idle strategy \(report.idle);",
+                + "\(Format.count(Int(report.rate))) ticks/s, idle strategy \(report.idle)"
+                + (report.ownCore.map { ", own thread alone on core \($0);" } ?? ";"),
             "         receive-return to send-return of each tick (forwarder: of each message); "
                 + "median [lowest … highest]",
             "feed     \(Format.count(report.ticks)) ticks; \(report.checksum) in every round", "",

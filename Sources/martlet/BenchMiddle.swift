@@ -46,6 +46,7 @@ struct BenchMiddle {
         let inputContext = try Context()
         var output = try output(outputContext, readiness: Readiness.replayTopic)
         var input = try input(inputContext)
+        if node.ownCore >= 0 { _ = martlet_thread_pin(Int32(node.ownCore)) }
         var message = Message()
         var idler = Idler(node.idle)
         var latency = LatencyHistogram()
@@ -106,6 +107,7 @@ struct BenchMiddle {
         options.modelName = loaded.name
         options.modelID = loaded.id
         options.idle = node.idle
+        if node.ownCore >= 0 { options.cores = [node.ownCore] }
         options.heartbeatNanoseconds = 0
         options.stopsAtEndOfSessions = true
         options.stageInterval = node.role == .observed ? Publications.stageInterval : 0

@@ -26,6 +26,8 @@ struct BenchNodeCommand: ParsableCommand {
     /// Streams that will end their session.
     @Option var streams = 1
     @Option var idle = IdleStrategy.backoff
+    /// The core of a contestant's own thread; -1 for none.
+    @Option var ownCore = -1
     /// The process ends itself after so many seconds, so that a fault elsewhere cannot leave it behind.
     @Option var timeout = 120
     @Argument var files: [String] = []
@@ -34,6 +36,12 @@ struct BenchNodeCommand: ParsableCommand {
         // For ps, top and perf.
         _ = martlet_thread_set_name("bench-\(role.rawValue)")
         alarm(UInt32(timeout))
+        // libzmq's threads are made later, and so keep off it too.
+        if ownCore >= 0 {
+            guard martlet_thread_avoid(Int32(ownCore)) == 0 else {
+                throw CommandError(.usage, "--own-core \(ownCore) leaves no core for the other threads")
+            }
+        }
         do {
             switch role {
             case .publisher: try publish()

@@ -46,7 +46,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How an idle thread waits: spin, yield or backoff. Default: backoff on up to two cores, else yield.")
     var idle: IdleStrategy?
 
-    @Option(help: "Cores to pin ingest, publisher and workers to, such as 0,1,2. Default: none.")
+    @Option(help: "Cores to pin ingest, publisher and workers to, such as 0,1,2; with --inline one. Default: none.")
     var cores: String?
 
     @Flag(help: "Run all agents on one thread.")

@@ -1,4 +1,8 @@
+import CPlatform
+import Foundation
 import MarketData
+import Recorder
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -228,5 +232,29 @@ struct PartsTests {
                 #expect(!isSame(other))
             }
         }
+    }
+
+    // MARK: Cores
+
+    @Test("Inline, the thread is pinned to the first of the cores")
+    func inlineCore() {
+        final class Outcome: Sendable {
+            let wrongCount = Atomic<Int>(0)
+        }
+        let outcome = Outcome()
+        let thread = TestThread { [count = ProcessInfo.processInfo.activeProcessorCount] in
+            for core in 0..<4 * count {
+                var pipeline = Pipeline(
+                    source: ListSource([]), sink: NullSink(), model: TestModel.small,
+                    options: testOptions { $0.cores = [core % count] })
+                pipeline.runInline()
+                if martlet_thread_cpu() != core % count {
+                    outcome.wrongCount.add(1, ordering: .relaxed)
+                }
+            }
+        }
+        thread.join()
+        let count = outcome.wrongCount.load(ordering: .acquiring)
+        #expect(count == 0)
     }
 }

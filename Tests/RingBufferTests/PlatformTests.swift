@@ -15,6 +15,23 @@ struct PlatformTests {
         #expect(martlet_thread_pin(1023) == einval)
     }
 
+    @Test("a thread that avoids a CPU is on another, and one that has no other stays")
+    func avoid() {
+        let results = Results()
+        let thread = TestThread {
+            let first = martlet_thread_cpu()
+            var isRight = true
+            // Until one is left, which cannot be avoided.
+            while martlet_thread_avoid(martlet_thread_cpu()) == 0 { isRight = isRight && martlet_thread_cpu() != first }
+            let last = martlet_thread_cpu()
+            for _ in 0..<100 { isRight = isRight && martlet_thread_cpu() == last }
+            results.isRight.store(isRight && martlet_thread_avoid(-1) == 22, ordering: .releasing)
+        }
+        thread.join()
+        let isRight = results.isRight.load(ordering: .acquiring)
+        #expect(isRight)
+    }
+
     @Test("a pinned thread stays on its CPU, and carries its name cut to 15 bytes")
     func pinAndName() {
         let results = Results()

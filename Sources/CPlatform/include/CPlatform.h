@@ -71,6 +71,10 @@ const char *martlet_build_level(void);
 /// not allowed to this process.
 int martlet_thread_pin(int cpu);
 
+/// Keeps the calling thread, and the threads that it makes after that, off one CPU. Returns 0 or an errno value: EINVAL if
+/// it is the only one.
+int martlet_thread_avoid(int cpu);
+
 /// The CPU that the calling thread is on now, or -1.
 int martlet_thread_cpu(void);
 
