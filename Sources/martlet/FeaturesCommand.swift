@@ -28,6 +28,8 @@ struct FeaturesCommand: AsyncParsableCommand {
 
     @OptionGroup var configuration: ConfigurationOption
 
+    private static let descriptionName = "features.json"
+
     private struct Description: Encodable {
         let featureSetVersion: Int
         let warmUpTicks: Int
@@ -41,50 +43,71 @@ struct FeaturesCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
         try checkFeeds(files)
-        do {
-            try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
-        } catch {
-            throw CommandError(.noInput, "\(out): the folder cannot be made: \(error.localizedDescription)")
-        }
         do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(error) }
         var options = FeedReplay.Options()
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
-        // An older description must not stand beside arrays that a failure leaves unfinished.
-        let description = URL(fileURLWithPath: out + "/features.json")
-        if FileManager.default.fileExists(atPath: description.path) {
-            do { try FileManager.default.removeItem(at: description) } catch {
-                throw CommandError(.noInput, "\(description.path) cannot be replaced: \(error.localizedDescription)")
-            }
-        }
-        try export(options, to: description)
+        try export(options)
     }
 
-    private func export(_ options: FeedReplay.Options, to path: URL) throws {
+    /// Writes beside what an earlier export has left, and puts itself in its place at the end alone.
+    private func export(_ options: FeedReplay.Options) throws {
+        let folder = URL(fileURLWithPath: out).appendingPathComponent(".unfinished")
+        let unfinished = UnfinishedFile(folder.path)
+        unfinished.remove()
         var replay = FeedReplay(paths: files, options: options)
         var progress = ProgressLine()
+        defer {
+            progress.clear()
+            unfinished.remove()
+        }
         let description: Description
         do {
-            var export = try FeatureExport(directory: out)
-            try export.run(&replay) { progress.show("features", done: $0, total: nil) }
+            try make(folder)
+            var export = try FeatureExport(directory: folder.path)
+            try export.run(&replay) {
+                unfinished.endIfInterrupted()
+                progress.show("features", done: $0, total: nil)
+            }
             description = Description(
                 featureSetVersion: FeatureExtractor.version, warmUpTicks: FeatureExtractor.warmUpTicks,
                 names: FeatureExtractor.names, instruments: export.instruments, ticks: export.ticks,
                 files: files.map { URL(fileURLWithPath: $0).lastPathComponent },
                 sha256: try files.map(FileDigest.sha256))
         } catch {
-            progress.clear()
             throw CommandError(error)
         }
-        progress.clear()
         guard description.ticks > 0 else {
             throw CommandError(.data, "\(files.joined(separator: ", ")): no tick in the feed")
         }
+        do { try finish(description, folder) } catch {
+            throw CommandError(.noInput, "\(out) cannot be written: \(error.localizedDescription)")
+        }
+        StandardOutput.print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
+    }
+
+    /// The arrays get their places, and the description that names them last.
+    private func finish(_ description: Description, _ folder: URL) throws {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        do { try encoder.encode(description).write(to: path) } catch {
-            throw CommandError(.noInput, "\(path.path) cannot be written: \(error.localizedDescription)")
+        try encoder.encode(description).write(to: folder.appendingPathComponent(Self.descriptionName))
+        let arrays = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            .filter { $0 != Self.descriptionName }
+        // An older description must not stand beside newer arrays: it goes first.
+        for name in [Self.descriptionName] + arrays {
+            let path = out + "/" + name
+            if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         }
-        StandardOutput.print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
+        for name in arrays + [Self.descriptionName] {
+            try FileManager.default.moveItem(atPath: folder.path + "/" + name, toPath: out + "/" + name)
+        }
+    }
+
+    private func make(_ folder: URL) throws {
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw CommandError(.noInput, "\(folder.path): the folder cannot be made: \(error.localizedDescription)")
+        }
     }
 }

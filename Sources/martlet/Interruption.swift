@@ -41,11 +41,12 @@ enum Interruption {
     static var exitCode: Int32 { 128 + firstNumber.load(ordering: .relaxed) }
 }
 
-/// A command that writes one file: an interruption ends it at the next sign of progress, and leaves no part of the file.
+/// A command that writes a file or a folder of them: an interruption ends it at the next sign of progress, and leaves no
+/// part of that.
 struct UnfinishedFile {
     private let path: String
 
-    /// - Parameter path: where the file is written before it gets its name.
+    /// - Parameter path: where it is written before it gets its name.
     init(_ path: String) {
         self.path = path
         Interruption.install()
@@ -54,9 +55,14 @@ struct UnfinishedFile {
     /// Ends the process if it has been asked to.
     func endIfInterrupted() {
         guard Interruption.control.isStopRequested else { return }
-        unlink(path)
+        remove()
         StandardError.say("interrupted: nothing was written")
         exit(Interruption.exitCode)
+    }
+
+    /// Removes what was written so far. What cannot be removed stays, as there is nothing else to be done about it.
+    func remove() {
+        do { try FileManager.default.removeItem(atPath: path) } catch { return }
     }
 }
 

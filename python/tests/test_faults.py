@@ -216,3 +216,18 @@ def test_other_wrong_values(tmp_path):
     one_line(martlet("score", FEED, "--model", MODEL, *twice, check=False), 64, "twice")
     result = martlet("convert", "--from", "binance", FEED, "--out", tmp_path / "x.dbn", check=False)
     one_line(result, 65)
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path):
+    out = tmp_path / "features"
+    martlet("simulate", "--events", 2_000, "--quiet", "--out", tmp_path / "day.dbn")
+    martlet("features", tmp_path / "day.dbn", "--out", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert len(before) == 8
+    (tmp_path / "cut.dbn").write_bytes((tmp_path / "day.dbn").read_bytes()[:-100])
+    one_line(martlet("features", tmp_path / "cut.dbn", "--out", out, check=False), 65, "cut.dbn")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    martlet("simulate", "--events", 3_000, "--quiet", "--out", tmp_path / "day.dbn")
+    martlet("features", tmp_path / "day.dbn", "--out", out)
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert after.keys() == before.keys() and after != before
