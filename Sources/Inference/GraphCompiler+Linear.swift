@@ -1,125 +1,122 @@
 import ONNX
 
-/// Linear layers: Gemm and MatMul with constant weights.
+/// Where the elements of a constant weight stand in a matrix of outputs by inputs.
+struct WeightMap {
+    var rows: Int
+    var columns: Int
+    /// For each element of the matrix, row by row, its place in the tensor, or -1 for a weight of 0.
+    var places: [Int]
+
+    init(rows: Int, columns: Int, place: (_ row: Int, _ column: Int) -> Int) {
+        self.rows = rows
+        self.columns = columns
+        places = (0..<rows * columns).map { place($0 / columns, $0 % columns) }
+    }
+}
+
+/// Where the inputs of a product are, in elements from the start of a view's operand.
+struct ProductTables {
+    /// Where each row of inputs begins.
+    var rows: [Int]
+    /// Where each input is, from the start of its row.
+    var columns: [Int]
+}
+
+/// The result of a product: rows of outputs, padded.
+struct ProductResult {
+    var operand: Operand
+    var rowWidth: Int
+    var index: Int
+}
+
+/// Products with constant weights, as a table of rows and a table of inputs: so a matrix product, a convolution and
+/// the input side of a recurrent layer are one kind of layer.
 extension GraphCompiler {
     /// A mean and scale go into the weights only if the sum of |weight · mean / scale| of each output stays below
     /// this: beyond it the products would be so much larger than their sum that rounding them costs more than some
     /// 4e-6 of the result.
     private static let foldedOffsetMax = 32.0
+    /// Share of weights in blocks from which a product reads its inputs where they lie, however scattered they are.
+    private static let scatteredDensityMax = 0.5
 
-    mutating func compileGemm(_ node: Node) throws(ModelError) {
-        try checkAttributes(node, known: ["alpha", "beta", "transA", "transB"])
-        let value = try input(node, 0)
-        guard let weights = try floatsInput(node, 1, "the weight"), let floats = weights.floats else {
+    /// The product of the value at input `index` and the constant at input `weight`.
+    ///
+    /// - Parameters:
+    ///   - bias: One for each output, or empty.
+    ///   - scale: Goes into the weights.
+    ///   - tables: Where a view with the shape of the input has the inputs of each row.
+    mutating func appendProduct(
+        _ node: Node, _ index: Int, weight: Int, _ map: WeightMap, bias: [Float], scale: Float,
+        order: OutputOrder = .rows, tables: (View) -> ProductTables
+    ) throws(ModelError) -> ProductResult {
+        guard map.places.count <= ModelLimits.weights else {
+            throw .limit(what: "weights at node '\(node.name)'", found: map.places.count, limit: ModelLimits.weights)
+        }
+        let biases = bias.isEmpty ? Array(repeating: 0, count: map.rows) : bias
+        let value = try input(node, index)
+        if case .dequantized(let view, let quantizer) = value.value, scale == 1,
+            let constant = try input(node, weight).integers, let integers = constant.matrix(map)
+        {
+            return try appendIntegerProduct(
+                node, view, quantizer, integers, bias: biases, order: order, tables: tables(view))
+        }
+        guard let floats = try floatsInput(node, weight, "the weight")?.floats else {
             throw refused(node, "the weight is missing")
         }
-        let transposesInput = try integerAttribute(node, "transA", default: 0) != 0
-        let transposesWeight = try integerAttribute(node, "transB", default: 0) != 0
-        let alpha = try floatAttribute(node, "alpha", default: 1)
-        let beta = try floatAttribute(node, "beta", default: 1)
-        guard value.shape.count == 2, weights.shape.count == 2 else {
-            throw refused(node, "shapes \(value.shape) and \(weights.shape), expected two dimensions each")
-        }
-        guard value.shape[transposesInput ? 1 : 0] == 1 else {
-            throw refused(node, "\(value.shape[transposesInput ? 1 : 0]) rows at once, expected 1")
-        }
-        let columns = value.shape[transposesInput ? 0 : 1]
-        let rows = weights.shape[transposesWeight ? 0 : 1]
-        guard weights.shape[transposesWeight ? 1 : 0] == columns, rows > 0 else {
-            throw refused(node, "a weight of shape \(weights.shape) does not fit \(columns) inputs")
-        }
-        var matrix = try self.matrix(
-            node, floats, rows: rows, columns: columns, isTransposed: transposesWeight, scale: alpha)
-        if let bias = try floatsInput(node, 2, "the bias") {
-            matrix.bias = try gemmBias(node, bias, rows: rows, scale: beta)
-        }
-        try appendLinear(node, matrix, shape: [1, rows])
-    }
-
-    private func gemmBias(_ node: Node, _ bias: Tensor, rows: Int, scale: Float) throws(ModelError) -> [Float] {
-        guard let floats = bias.floats, bias.shape.dropLast().allSatisfy({ $0 == 1 }),
-            floats.count == rows || floats.count == 1
-        else {
-            throw refused(node, "a bias of shape \(bias.shape) does not fit \(rows) outputs")
-        }
-        let values = floats.count == rows ? floats : Array(repeating: floats[0], count: rows)
-        return try values.map { value throws(ModelError) in try finite(value * scale, node) }
-    }
-
-    mutating func compileMatMul(_ node: Node) throws(ModelError) {
-        try checkAttributes(node, known: [])
-        let value = try input(node, 0)
-        guard let weights = try floatsInput(node, 1, "the weight"), let floats = weights.floats else {
-            throw refused(node, "the weight is missing")
-        }
-        guard weights.shape.count == 2 else {
-            throw refused(node, "a weight of shape \(weights.shape), expected two dimensions")
-        }
-        guard let columns = value.shape.last, columns == weights.shape[0], weights.shape[1] > 0 else {
-            throw refused(
-                node, "a weight of shape \(weights.shape) does not fit a value of shape \(value.shape)")
-        }
-        guard value.shape.dropLast().allSatisfy({ $0 == 1 }) else {
-            throw refused(node, "a value of shape \(value.shape): more than one row at once is not supported")
-        }
-        let rows = weights.shape[1]
-        let matrix = try self.matrix(
-            node, floats, rows: rows, columns: columns, isTransposed: false, scale: 1)
-        try appendLinear(node, matrix, shape: value.shape.dropLast() + [rows])
-    }
-
-    private func finite(_ value: Float, _ node: Node) throws(ModelError) -> Float {
-        guard value.isFinite else { throw refused(node, "a weight beyond the range of float32") }
-        return value == 0 ? 0 : value
-    }
-
-    /// Row-major by output; `isTransposed` says that the file's weight already is.
-    private func matrix(
-        _ node: Node, _ floats: [Float], rows: Int, columns: Int, isTransposed: Bool, scale: Float
-    ) throws(ModelError) -> Matrix {
-        var weights: [Float] = []
-        weights.reserveCapacity(floats.count)
-        for row in 0..<rows {
-            for column in 0..<columns {
-                let value = floats[isTransposed ? row * columns + column : column * rows + row]
-                weights.append(try finite(value * scale, node))
+        let weights = map.places.map { $0 < 0 ? 0 : floats[$0] * scale }
+        guard weights.allSatisfy(\.isFinite) else { throw refused(node, "a weight beyond the range of float32") }
+        // Never -0, see `SparseKernels`.
+        var matrix = Matrix(
+            rows: map.rows, columns: map.columns, weights: weights.map { $0 == 0 ? 0 : $0 },
+            bias: biases.map { $0 == 0 ? 0 : $0 })
+        if order == .rows, matrix.rows <= Matrix.narrowRowsMax { matrix.chains = 4 }
+        if case .affine(let view, let scale, let offset) = value.value, isReadOnce(node.inputs[index]) {
+            let plain = View(Operand(buffer: 0, count: scale.count), shape: value.shape)
+            if let folded = folded(matrix, tables(plain), scale: scale, offset: offset) {
+                return try appendLinear(node, view.operand, tables(view), folded, order: order)
             }
         }
-        return Matrix(rows: rows, columns: columns, weights: weights, bias: Array(repeating: 0, count: rows))
+        let view = try floatInput(node, index)
+        return try appendLinear(node, view.operand, tables(view), matrix, order: order)
     }
 
-    private mutating func appendLinear(_ node: Node, _ matrix: Matrix, shape: [Int]) throws(ModelError) {
-        var matrix = matrix
-        matrix.chains = matrix.rows <= Matrix.narrowRowsMax ? 4 : 2
-        let source = try linearSource(node, &matrix)
-        let destination = try allocate(matrix.rows)
-        let index = try append(
-            Layer(
-                name: node.name, operation: .linear(source: source, matrix: matrix, activation: .identity),
-                destination: destination, shape: shape))
-        try define(node, .operand(destination), shape: shape, openLinear: index)
-    }
-
-    /// The operand that a linear layer reads as its first input. A mean and scale that stand directly before it, and
-    /// before nothing else, go into its weights.
-    mutating func linearSource(_ node: Node, _ matrix: inout Matrix) throws(ModelError) -> Operand {
-        let value = try input(node, 0)
-        let name = node.inputs[0]
-        if case .affine(let source, let scale, let offset) = value.value, isReadOnce(name),
-            let folded = folded(matrix, scale: scale, offset: offset)
-        {
-            matrix = folded
-            return try broadcastSource(ShapedValue(value: source, shape: value.shape), node)
+    /// A linear layer over inputs in memory.
+    mutating func appendLinear(
+        _ node: Node, _ source: Operand, _ tables: ProductTables, _ matrix: Matrix, order: OutputOrder = .rows
+    ) throws(ModelError) -> ProductResult {
+        var layer = LinearLayer(
+            source: source, rowStarts: tables.rows.map { Int32($0) }, columnOffsets: tables.columns.map { Int32($0) },
+            matrix: matrix, order: order)
+        // What follows for the kernels: rows begin at the start of their operand if there is one, and scattered inputs
+        // of a full matrix are brought together first, which costs less than looking each of them up.
+        if let first = layer.rowStarts.first, layer.rowStarts.count == 1 {
+            let offset = Int(first)
+            layer.source.offset += offset
+            layer.source.count -= offset
+            layer.rowStarts = [0]
+            if !layer.isContiguous, MatrixPacking(matrix, order: order).blockDensity > Self.scatteredDensityMax {
+                layer.source = try gathered(
+                    layer.source, layer.columnOffsets, shape: [matrix.columns], node)
+                layer.columnOffsets = (0..<matrix.columns).map { Int32($0) }
+            }
         }
-        if case .selection = value.value, isReadOnce(name) {
-            return try broadcastSource(value, node)
-        }
-        return try operandInput(node, 0)
+        let rowWidth = layer.rowWidth
+        let destination = try allocate(rowWidth * tables.rows.count)
+        let index = try append(node, .linear(layer), to: destination, shape: [tables.rows.count, matrix.rows])
+        return ProductResult(operand: destination, rowWidth: rowWidth, index: index)
     }
 
-    /// `matrix` after an affine map of its input, computed in 64 bits and rounded once; nil where that would cost
-    /// accuracy.
-    private func folded(_ matrix: Matrix, scale: [Double], offset: [Double]) -> Matrix? {
+    /// `matrix` after an affine map of its inputs, computed in 64 bits and rounded once; nil where that would cost
+    /// accuracy, or where the map is not the same for each row of inputs.
+    private func folded(
+        _ matrix: Matrix, _ tables: ProductTables, scale: [Double], offset: [Double]
+    ) -> Matrix? {
+        guard let first = tables.rows.first else { return nil }
+        let places = tables.columns.map { first + $0 }
+        for row in tables.rows {
+            for (place, column) in zip(places, tables.columns)
+            where scale[row + column] != scale[place] || offset[row + column] != offset[place] { return nil }
+        }
         var result = matrix
         for row in 0..<matrix.rows {
             var bias = Double(matrix.bias[row])
@@ -127,10 +124,11 @@ extension GraphCompiler {
             for column in 0..<matrix.columns {
                 let index = row * matrix.columns + column
                 let weight = Double(matrix.weights[index])
-                bias += weight * offset[column]
-                magnitude += abs(weight * offset[column])
-                result.weights[index] = Float(weight * scale[column])
-                guard result.weights[index].isFinite else { return nil }
+                bias += weight * offset[places[column]]
+                magnitude += abs(weight * offset[places[column]])
+                let folded = Float(weight * scale[places[column]])
+                result.weights[index] = folded == 0 ? 0 : folded
+                guard folded.isFinite else { return nil }
             }
             guard magnitude <= GraphCompiler.foldedOffsetMax, Float(bias).isFinite else { return nil }
             result.bias[row] = Float(bias) == 0 ? 0 : Float(bias)

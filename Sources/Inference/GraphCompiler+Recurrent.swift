@@ -1,130 +1,287 @@
 import ONNX
 
-/// GRU and LSTM as one step whose state goes round.
+/// GRU, LSTM and RNN: the products of all inputs at once, then one step after the other.
 extension GraphCompiler {
-    mutating func compileGRU(_ node: Node) throws(ModelError) {
-        try checkRecurrent(node, activations: ["Sigmoid", "Tanh"], extra: ["linear_before_reset"])
-        let linearBeforeReset = try integerAttribute(node, "linear_before_reset", default: 0) != 0
-        var (gated, layout) = try gatedLayer(node, gates: 3)
-        gated.hidden = try initialState(node, 5, units: gated.units)
-        if !linearBeforeReset {
-            gated.resetHidden = try allocate(padded(gated.units))
-            gated.resetSums = try allocate(padded(gated.units))
-        }
-        let destination = try allocate(gated.units)
-        try append(
-            Layer(
-                name: node.name, operation: .gru(gated, linearBeforeReset: linearBeforeReset),
-                destination: destination, shape: [1, 1, gated.units]))
-        try defineRecurrent(node, destination, units: gated.units, layout: layout)
-    }
+    /// A recurrent node's shapes, read and checked.
+    private struct Recurrence {
+        var gates: Int
+        var units: Int
+        var inputs: Int
+        var steps: Int
+        var batch: Int
+        var directions: Int
+        var startsAtEnd: Bool
+        var batchFirst: Bool
+        /// Steps of each sequence of the batch.
+        var lengths: [Int]
+        var linearBeforeReset = true
+        var activation = Activation.tanh
 
-    mutating func compileLSTM(_ node: Node) throws(ModelError) {
-        try checkRecurrent(node, activations: ["Sigmoid", "Tanh", "Tanh"], extra: ["input_forget"])
-        guard try integerAttribute(node, "input_forget", default: 0) == 0 else {
-            throw refused(node, "attribute 'input_forget' is not supported")
-        }
-        guard try optionalInput(node, 7) == nil else { throw refused(node, "peepholes are not supported") }
-        var (gated, layout) = try gatedLayer(node, gates: 4)
-        gated.hidden = try initialState(node, 5, units: gated.units)
-        gated.cell = try initialState(node, 6, units: gated.units)
-        let destination = try allocate(gated.units)
-        gated.nextCell = try allocate(gated.units)
-        try append(
-            Layer(
-                name: node.name, operation: .lstm(gated), destination: destination,
-                shape: [1, 1, gated.units]))
-        try defineRecurrent(node, destination, units: gated.units, layout: layout)
-        try define(node, .operand(gated.nextCell), shape: [1, 1, gated.units], output: 2)
-    }
+        var rows: Int { gates * units }
+        var paddedUnits: Int { (units + 15) / 16 * 16 }
+        var isRagged: Bool { lengths.contains { $0 < steps } }
 
-    private func checkRecurrent(
-        _ node: Node, activations: [String], extra: Set<String>
-    ) throws(ModelError) {
-        try checkAttributes(
-            node, known: extra.union(["direction", "hidden_size", "layout", "activations"]))
-        switch node.attributes["direction"] {
-        case nil, .string("forward"): break
-        default: throw refused(node, "only direction 'forward' is supported")
-        }
-        switch node.attributes["activations"] {
-        case nil: break
-        case .strings(let names) where names == activations: break
-        default: throw refused(node, "only the activations \(activations) are supported")
+        /// The steps of a sequence in the order in which a direction takes them.
+        func order(_ direction: Int, sequence: Int) -> [Int] {
+            let forward = Array(0..<lengths[sequence])
+            return startsAtEnd || direction == 1 ? forward.reversed() : forward
         }
     }
 
-    /// Weights, input and sums of a recurrent step with `gates` gates.
-    private mutating func gatedLayer(
-        _ node: Node, gates: Int
-    ) throws(ModelError) -> (layer: GatedLayer, layout: Int64) {
-        let layout = try integerAttribute(node, "layout", default: 0)
-        guard layout == 0 || layout == 1 else { throw refused(node, "layout \(layout), expected 0 or 1") }
-        let value = try input(node, 0)
-        guard value.shape.count == 3, value.shape[0] == 1, value.shape[1] == 1 else {
-            throw refused(
-                node, "an input of shape \(value.shape), expected one step of one sequence: [1, 1, I]")
-        }
-        if let lengths = try constantInput(node, 4, "the sequence length") {
-            guard lengths.integers == [1] else { throw refused(node, "the sequence length is not 1") }
-        }
-        let columns = value.shape[2]
-        guard let input = try floatsInput(node, 1, "the weight"),
-            let hidden = try floatsInput(node, 2, "the weight")
-        else { throw refused(node, "a weight is missing") }
-        guard hidden.shape.count == 3, hidden.shape[0] == 1, hidden.shape[2] > 0,
-            hidden.shape[1] == gates * hidden.shape[2]
-        else {
-            throw refused(node, "a recurrent weight of shape \(hidden.shape), expected [1, \(gates)·H, H]")
-        }
-        let units = hidden.shape[2]
-        guard input.shape == [1, gates * units, columns] else {
-            throw refused(
-                node, "an input weight of shape \(input.shape), expected [1, \(gates * units), \(columns)]")
-        }
-        guard try integerAttribute(node, "hidden_size", default: Int64(units)) == Int64(units) else {
-            throw refused(node, "attribute 'hidden_size' is not the \(units) of the weights")
-        }
-        let rows = gates * units
-        var bias = Array(repeating: Float(0), count: 2 * rows)
-        if let tensor = try floatsInput(node, 3, "the bias"), let floats = tensor.floats {
-            guard tensor.shape == [1, 2 * rows] else {
-                throw refused(node, "a bias of shape \(tensor.shape), expected [1, \(2 * rows)]")
+    mutating func compileRecurrent(_ node: Node) throws(ModelError) {
+        let shape = try recurrence(node)
+        // Kept for this node alone: what lies behind the end of a sequence stays zero.
+        let outputs = try allocate(
+            shape.steps * shape.directions * shape.batch * shape.paddedUnits, place: shape.isRagged ? .pinned : .arena)
+        var lastHidden: [Operand] = []
+        var lastCell: [Operand] = []
+        for direction in 0..<shape.directions {
+            let products = try inputProducts(node, shape, direction)
+            for sequence in 0..<shape.batch {
+                let last = try compileSteps(
+                    node, shape, direction: direction, sequence: sequence, products: products, outputs: outputs)
+                lastHidden.append(last.hidden)
+                if let cell = last.cell { lastCell.append(cell) }
             }
-            bias = floats.map { $0 == 0 ? 0 : $0 }
         }
-        var inputMatrix = Matrix(
-            rows: rows, columns: columns, weights: input.floats ?? [], bias: Array(bias[..<rows]))
-        let source = try linearSource(node, &inputMatrix)
-        let none = Operand(space: .arena, offset: 0, count: 0)
-        let groups = (units + 7) / 8
-        let layer = GatedLayer(
-            units: units, input: source, hidden: none, inputSums: try allocate(groups * 8 * gates),
-            hiddenSums: try allocate(groups * 8 * gates), inputMatrix: inputMatrix,
-            hiddenMatrix: Matrix(
-                rows: rows, columns: units, weights: hidden.floats ?? [], bias: Array(bias[rows...])),
-            cell: none, nextCell: none, resetHidden: none, resetSums: none)
-        return (layer, layout)
+        try defineRecurrent(node, shape, outputs: outputs, lastHidden: lastHidden, lastCell: lastCell)
     }
 
-    /// The state before the step; zeros where the graph names none.
-    private mutating func initialState(_ node: Node, _ index: Int, units: Int) throws(ModelError) -> Operand {
-        guard let value = try optionalInput(node, index) else {
-            let zeros = try allocate(units)
-            list.constants.append((zeros, Array(repeating: 0, count: units)))
-            return zeros
+    // MARK: Reading the node
+
+    private func recurrence(_ node: Node) throws(ModelError) -> Recurrence {
+        let gates = ["LSTM": 4, "GRU": 3, "RNN": 1][node.operatorName] ?? 1
+        var known: Set<String> = ["direction", "hidden_size", "layout", "activations"]
+        if gates == 3 { known.insert("linear_before_reset") }
+        if gates == 4 { known.insert("input_forget") }
+        try checkAttributes(node, known: known)
+        let value = try input(node, 0)
+        let hidden = try input(node, 2).shape
+        let batchFirst = try integerAttribute(node, "layout", default: 0) != 0
+        guard value.shape.count == 3, !value.shape.contains(0), hidden.count == 3, hidden[2] > 0,
+            hidden[1] == gates * hidden[2], value.type == .float
+        else {
+            throw refused(node, "an input of shape \(value.shape) and a recurrent weight of shape \(hidden)")
         }
-        guard value.shape == [1, 1, units] else {
-            throw refused(node, "an initial state of shape \(value.shape), expected [1, 1, \(units)]")
+        let direction = try stringAttribute(node, "direction", default: "forward")
+        guard ["forward", "reverse", "bidirectional"].contains(direction) else {
+            throw refused(node, "attribute 'direction' is '\(direction)'")
         }
-        return try operandInput(node, index)
+        var shape = Recurrence(
+            gates: gates, units: hidden[2], inputs: value.shape[2], steps: value.shape[batchFirst ? 1 : 0],
+            batch: value.shape[batchFirst ? 0 : 1], directions: direction == "bidirectional" ? 2 : 1,
+            startsAtEnd: direction == "reverse", batchFirst: batchFirst, lengths: [])
+        guard try input(node, 1).shape == [shape.directions, shape.rows, shape.inputs],
+            hidden == [shape.directions, shape.rows, shape.units]
+        else {
+            throw refused(
+                node, "an input weight of shape \(try input(node, 1).shape), expected "
+                    + "[\(shape.directions), \(shape.rows), \(shape.inputs)]")
+        }
+        guard try integerAttribute(node, "hidden_size", default: Int64(shape.units)) == Int64(shape.units) else {
+            throw refused(node, "attribute 'hidden_size' is not the \(shape.units) of the weights")
+        }
+        try checkActivations(node, &shape)
+        shape.lengths = try lengths(node, shape)
+        if gates == 3 { shape.linearBeforeReset = try integerAttribute(node, "linear_before_reset", default: 0) != 0 }
+        if gates == 4 {
+            guard try integerAttribute(node, "input_forget", default: 0) == 0 else {
+                throw refused(node, "attribute 'input_forget' is not supported")
+            }
+            guard try optionalInput(node, 7) == nil else { throw refused(node, "peepholes are not supported") }
+        }
+        return shape
     }
+
+    private func checkActivations(_ node: Node, _ shape: inout Recurrence) throws(ModelError) {
+        guard let attribute = node.attributes["activations"] else { return }
+        guard case .strings(let names) = attribute, names.count % shape.directions == 0 else {
+            throw refused(node, "attribute 'activations' is no list of names")
+        }
+        let expected = [4: ["Sigmoid", "Tanh", "Tanh"], 3: ["Sigmoid", "Tanh"]][shape.gates]
+        let wanted = expected.map { Array(repeating: $0, count: shape.directions).flatMap { $0 } }
+        if let wanted {
+            guard names == wanted else { throw refused(node, "only the activations \(wanted) are supported") }
+        } else {
+            let functions: [String: Activation] = ["Tanh": .tanh, "Relu": .relu, "Sigmoid": .sigmoid]
+            guard let name = names.first, names.allSatisfy({ $0 == name }), let function = functions[name] else {
+                throw refused(node, "the activations \(names) are not supported")
+            }
+            shape.activation = function
+        }
+    }
+
+    private func lengths(_ node: Node, _ shape: Recurrence) throws(ModelError) -> [Int] {
+        guard let lengths = try integersInput(node, 4, "the sequence lengths") else {
+            return Array(repeating: shape.steps, count: shape.batch)
+        }
+        guard lengths.count == shape.batch, lengths.allSatisfy({ $0 >= 0 && $0 <= Int64(shape.steps) }) else {
+            throw refused(node, "the sequence lengths \(lengths)")
+        }
+        return lengths.map { Int($0) }
+    }
+
+    /// One half of the bias: 0 is that of the input products, 1 that of the hidden ones.
+    private func bias(_ node: Node, _ shape: Recurrence, direction: Int, half: Int) throws(ModelError) -> [Float] {
+        guard let tensor = try floatsInput(node, 3, "the bias"), let floats = tensor.floats else { return [] }
+        guard tensor.shape == [shape.directions, 2 * shape.rows] else {
+            throw refused(node, "a bias of shape \(tensor.shape), expected [\(shape.directions), \(2 * shape.rows)]")
+        }
+        let start = (2 * direction + half) * shape.rows
+        return Array(floats[start..<start + shape.rows])
+    }
+
+    // MARK: Products
+
+    /// The products of the inputs of every step and sequence, a row each.
+    private mutating func inputProducts(
+        _ node: Node, _ shape: Recurrence, _ direction: Int
+    ) throws(ModelError) -> ProductResult {
+        let first = direction * shape.rows
+        let map = WeightMap(rows: shape.rows, columns: shape.inputs) { ($0 + first) * shape.inputs + $1 }
+        let (stepAxis, batchAxis) = shape.batchFirst ? (1, 0) : (0, 1)
+        return try appendProduct(
+            node, 0, weight: 1, map, bias: try bias(node, shape, direction: direction, half: 0), scale: 1,
+            order: shape.gates == 1 ? .rows : .gates(shape.gates)
+        ) { view in
+            ProductTables(
+                rows: View.indices(
+                    shape: [shape.steps, shape.batch], strides: [view.strides[stepAxis], view.strides[batchAxis]],
+                    start: view.start),
+                columns: (0..<shape.inputs).map { $0 * view.strides[2] })
+        }
+    }
+
+    /// The steps of one sequence in one direction; returns where the last state lies.
+    private mutating func compileSteps(
+        _ node: Node, _ shape: Recurrence, direction: Int, sequence: Int, products: ProductResult, outputs: Operand
+    ) throws(ModelError) -> (hidden: Operand, cell: Operand?) {
+        var hidden = try initialState(node, 5, shape, direction: direction, sequence: sequence)
+        var cell = shape.gates == 4
+            ? try initialState(node, 6, shape, direction: direction, sequence: sequence).operand : nil
+        for step in shape.order(direction, sequence: sequence) {
+            let row = step * shape.batch + sequence
+            let sums = products.operand.part(row * products.rowWidth, products.rowWidth)
+            let place = (step * shape.directions + direction) * shape.batch + sequence
+            let destination = outputs.part(place * shape.paddedUnits, shape.units)
+            let nextCell = shape.gates == 4 ? try allocate(shape.units) : nil
+            try compileStep(
+                node, shape, direction: direction, inputSums: sums, hidden: hidden, cell: cell, nextCell: nextCell,
+                destination: destination)
+            hidden = (destination, nil)
+            cell = nextCell
+        }
+        return (hidden.operand, cell)
+    }
+
+    /// A hidden state in memory, and the quantised value it is of where it is one.
+    private typealias Hidden = (operand: Operand, quantized: (View, Quantizer)?)
+
+    /// The state before the first step; zeros where the graph names none.
+    private mutating func initialState(
+        _ node: Node, _ index: Int, _ shape: Recurrence, direction: Int, sequence: Int
+    ) throws(ModelError) -> Hidden {
+        guard let value = try optionalInput(node, index) else {
+            let zeros = Array(repeating: Float(0), count: shape.units)
+            return (try allocateConstant(.float(zeros), .float), nil)
+        }
+        let expected = shape.batchFirst
+            ? [shape.batch, shape.directions, shape.units] : [shape.directions, shape.batch, shape.units]
+        guard value.shape == expected, value.type == .float else {
+            throw refused(node, "an initial state of shape \(value.shape), expected \(expected)")
+        }
+        func part(_ view: View) -> View {
+            let (directionAxis, batchAxis) = shape.batchFirst ? (1, 0) : (0, 1)
+            return View(
+                view.operand,
+                start: view.start + direction * view.strides[directionAxis] + sequence * view.strides[batchAxis],
+                shape: [shape.units], strides: [view.strides[2]])
+        }
+        var quantized: (View, Quantizer)?
+        if case .dequantized(let view, let quantizer) = value.value { quantized = (part(view), quantizer) }
+        let operand = try contiguous(part(try floatInput(node, index)), node)
+        return (operand, quantized)
+    }
+
+    private mutating func hiddenProduct(
+        _ node: Node, _ shape: Recurrence, direction: Int, hidden: Hidden, rows: Range<Int>, order: OutputOrder
+    ) throws(ModelError) -> Operand {
+        let first = direction * shape.rows + rows.lowerBound
+        let map = WeightMap(rows: rows.count, columns: shape.units) { ($0 + first) * shape.units + $1 }
+        let bias = try self.bias(node, shape, direction: direction, half: 1)
+        // The step's hidden state stands in for the node's initial one.
+        let name = "\u{0}hidden"
+        let stepNode = Node(
+            name: node.name, operatorName: node.operatorName, inputs: [name, node.inputs[2]], outputs: [])
+        let view = View(hidden.operand, shape: [shape.units])
+        let value: Value = hidden.quantized.map { .dequantized($0.0, $0.1) } ?? .view(view)
+        values[name] = ShapedValue(value: value, type: .float, shape: [shape.units])
+        let result = try appendProduct(
+            stepNode, 0, weight: 1, map, bias: bias.isEmpty ? [] : Array(bias[rows]), scale: 1, order: order
+        ) { view in
+            ProductTables(rows: [view.start], columns: (0..<shape.units).map { $0 * view.strides[0] })
+        }
+        values[name] = nil
+        return result.operand
+    }
+
+    private mutating func compileStep(
+        _ node: Node, _ shape: Recurrence, direction: Int, inputSums: Operand, hidden: Hidden, cell: Operand?,
+        nextCell: Operand?, destination: Operand
+    ) throws(ModelError) {
+        let isSplit = shape.gates == 3 && !shape.linearBeforeReset
+        let rows = isSplit ? 0..<2 * shape.units : 0..<shape.rows
+        let order: OutputOrder = shape.gates == 1 ? .rows : .gates(isSplit ? 2 : shape.gates)
+        let hiddenSums = try hiddenProduct(
+            node, shape, direction: direction, hidden: hidden, rows: rows, order: order)
+        var gates = GateLayer(
+            kind: .lstm, units: shape.units, inputSums: inputSums, hiddenSums: hiddenSums, hidden: hidden.operand,
+            cell: cell, nextCell: nextCell)
+        let result = [1, 1, shape.units]
+        switch shape.gates {
+        case 1: gates.kind = .rnn(shape.activation)
+        case 3 where isSplit:
+            gates.kind = .gruReset
+            let resetHidden = try allocate(shape.units)
+            try append(node, .gates(gates), to: resetHidden, shape: result)
+            gates.kind = .gruCandidate
+            gates.cell = try hiddenProduct(
+                node, shape, direction: direction, hidden: (resetHidden, nil), rows: 2 * shape.units..<shape.rows,
+                order: .rows)
+        case 3: gates.kind = .gru
+        default: gates.kind = .lstm
+        }
+        try append(node, .gates(gates), to: destination, shape: result)
+    }
+
+    // MARK: Results
 
     private mutating func defineRecurrent(
-        _ node: Node, _ destination: Operand, units: Int, layout: Int64
+        _ node: Node, _ shape: Recurrence, outputs: Operand, lastHidden: [Operand], lastCell: [Operand]
     ) throws(ModelError) {
-        // Y is [steps, directions, batch, units], or [batch, steps, directions, units] in layout 1: all ones here.
-        try define(node, .operand(destination), shape: [1, 1, 1, units])
-        try define(node, .operand(destination), shape: [1, 1, units], output: 1)
+        let (padded, batch, directions) = (shape.paddedUnits, shape.batch, shape.directions)
+        let all = View(
+            outputs, start: 0, shape: [shape.steps, directions, batch, shape.units],
+            strides: [directions * batch * padded, batch * padded, padded, 1])
+        let sequence = shape.batchFirst ? all.permuted([2, 0, 1, 3]) : all
+        try define(node, .view(sequence), .float, shape: sequence.shape)
+        for (output, states) in [(1, lastHidden), (2, lastCell)] where !states.isEmpty {
+            guard output < node.outputs.count, !node.outputs[output].isEmpty else { continue }
+            let view: View
+            if let only = states.first, states.count == 1 {
+                view = View(only, shape: [1, 1, shape.units])
+            } else {
+                let joined = try allocate(states.count * padded)
+                for (index, state) in states.enumerated() {
+                    try append(
+                        node, .copy(source: state.part(0, shape.units)),
+                        to: joined.part(index * padded, shape.units), shape: [shape.units])
+                }
+                view = View(
+                    joined, start: 0, shape: [directions, batch, shape.units], strides: [batch * padded, padded, 1])
+            }
+            let result = shape.batchFirst ? view.permuted([1, 0, 2]) : view
+            try define(node, .view(result), .float, shape: result.shape, output: output)
+        }
     }
 }

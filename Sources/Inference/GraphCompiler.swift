@@ -2,102 +2,98 @@ import ONNX
 
 /// Turns a checked graph into a list of layers, or refuses it by node and operator.
 ///
-/// Values are followed by name. Constants stay constants, selections of elements and affine maps stay pending until
-/// something needs their elements, so that a mean and scale can go into the weights of the layer that follows.
+/// Values are followed by name. Constants stay constants, layout operators only change views, and affine maps and
+/// quantised values stay pending until something needs their elements: so a mean and scale can go into the weights of
+/// the layer that follows, and a product of two dequantised values becomes one of integers.
 struct GraphCompiler {
     /// What is known of a value.
     enum Value {
         case constant(Tensor)
-        case operand(Operand)
-        /// Elements of an operand by index.
-        case selection(Operand, [Int32])
-        /// An operand or a selection times `scale` plus `offset`, element by element.
-        indirect case affine(Value, scale: [Double], offset: [Double])
+        case view(View)
+        /// A view times `scale` plus `offset`, element by element in row-major order. 32-bit floats.
+        case affine(View, scale: [Double], offset: [Double])
+        /// What `QuantizeLinear` makes of 32-bit floats: not computed before somebody needs it.
+        case quantized(View, Quantizer)
+        /// What `DequantizeLinear` makes of that.
+        case dequantized(View, Quantizer)
     }
 
     struct ShapedValue {
         var value: Value
+        var type: ElementType
         var shape: [Int]
         /// The linear layer that makes exactly this value and may still take in a bias or an activation.
         var openLinear: Int?
+        /// Bounds that every element is known to keep.
+        var range: ClosedRange<Float>?
+        /// Of a constant that `DequantizeLinear` made: the integers that it was.
+        var integers: IntegerConstant?
     }
 
-    /// Operands begin on cache lines and are padded to them.
-    static let alignment = 16
-
     let graph: Graph
-    let featureIndices: [Int32]
-    let featureCount: Int
+    /// Whether a single node is computed at load: its constant inputs are values like others.
+    let isFolding: Bool
     var list = LayerList()
     var values: [String: ShapedValue] = [:]
     /// How often each value is read, by nodes and as an output of the graph.
     private(set) var uses: [String: Int] = [:]
+    /// The bytes of quantised values, so that each is quantised once.
+    var quantizedOperands: [QuantizedKey: Operand] = [:]
+    /// What keeps a window from being run one tick at a time, if anything.
+    var streaming = StreamPlan()
 
-    /// - Parameters:
-    ///   - featureIndices: For each element of the model's input its index in the caller's feature vector.
-    ///   - featureCount: Length of the caller's feature vector.
-    init(graph: Graph, featureIndices: [Int], featureCount: Int) {
+    init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
-        self.featureIndices = featureIndices.map { Int32($0) }
-        self.featureCount = featureCount
-    }
-
-    /// Compiles the graph of a model with as many horizons as stated.
-    static func compile(
-        _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int
-    ) throws(ModelError) -> LayerList {
-        var compiler = GraphCompiler(graph: graph, featureIndices: featureIndices, featureCount: featureCount)
-        try compiler.run(horizonCount: horizonCount)
-        return compiler.list
-    }
-
-    private mutating func run(horizonCount: Int) throws(ModelError) {
-        guard ModelLimits.opsets.contains(graph.opset) else {
-            throw .onnx(
-                .model(
-                    reason: "operator set \(graph.opset), expected \(ModelLimits.opsets.lowerBound) to "
-                        + "\(ModelLimits.opsets.upperBound)"))
-        }
+        self.isFolding = isFolding
         for node in graph.nodes {
             for input in node.inputs { uses[input, default: 0] += 1 }
         }
         for output in graph.outputs { uses[output.name, default: 0] += 1 }
-        for (name, tensor) in graph.initializers {
-            values[name] = ShapedValue(value: .constant(tensor), shape: tensor.shape)
-        }
-        try defineInputs()
-        for node in graph.nodes {
-            try compile(node)
-        }
-        try bindOutputs(horizonCount: horizonCount)
+        for (name, tensor) in graph.initializers { defineConstant(name, tensor) }
+    }
+
+    mutating func defineConstant(_ name: String, _ tensor: Tensor, integers: IntegerConstant? = nil) {
+        values[name] = ShapedValue(
+            value: .constant(tensor), type: tensor.elementType, shape: tensor.shape, integers: integers)
+    }
+
+    /// Compiles all nodes in their order.
+    mutating func compileNodes() throws(ModelError) {
+        for node in graph.nodes { try compile(node) }
     }
 
     // MARK: Memory
 
-    /// Space in the arena for `count` floats.
-    mutating func allocate(_ count: Int) throws(ModelError) -> Operand {
-        let operand = Operand(space: .arena, offset: list.arenaCount, count: count)
-        list.arenaCount += padded(count)
-        guard list.arenaCount <= ModelLimits.arenaElements else {
-            throw .limit(
-                what: "elements of intermediate values", found: list.arenaCount,
-                limit: ModelLimits.arenaElements)
+    /// A new buffer for `count` elements.
+    mutating func allocate(
+        _ count: Int, _ storage: Storage = .float, place: Buffer.Place = .arena
+    ) throws(ModelError) -> Operand {
+        guard count <= ModelLimits.bufferElements else {
+            throw .limit(what: "elements of an intermediate value", found: count, limit: ModelLimits.bufferElements)
         }
+        list.buffers.append(Buffer(place: place, storage: storage, count: count))
+        return Operand(buffer: list.buffers.count - 1, count: count)
+    }
+
+    mutating func allocateConstant(_ values: ConstantValues, _ storage: Storage) throws(ModelError) -> Operand {
+        let operand = try allocate(values.count, storage, place: .constant)
+        list.buffers[operand.buffer].values = values
         return operand
     }
 
-    /// `count` rounded up to whole cache lines.
-    func padded(_ count: Int) -> Int {
-        (count + GraphCompiler.alignment - 1) / GraphCompiler.alignment * GraphCompiler.alignment
-    }
+    func storage(_ operand: Operand) -> Storage { list.buffers[operand.buffer].storage }
+
+    func place(_ operand: Operand) -> Buffer.Place { list.buffers[operand.buffer].place }
 
     /// Appends a layer and returns its place.
     @discardableResult
-    mutating func append(_ layer: Layer) throws(ModelError) -> Int {
+    mutating func append(
+        _ node: Node, _ operation: Layer.Operation, to destination: Operand, shape: [Int]
+    ) throws(ModelError) -> Int {
         guard list.layers.count < ModelLimits.layers else {
             throw .limit(what: "layers", found: list.layers.count + 1, limit: ModelLimits.layers)
         }
-        list.layers.append(layer)
+        list.layers.append(Layer(name: node.name, operation: operation, destination: destination, shape: shape))
         return list.layers.count - 1
     }
 
@@ -135,20 +131,27 @@ struct GraphCompiler {
     /// The finite 32-bit floats that stand at an input, or nil if the input is absent.
     func floatsInput(_ node: Node, _ index: Int, _ what: String) throws(ModelError) -> Tensor? {
         guard let tensor = try constantInput(node, index, what) else { return nil }
-        try checkFloats(tensor, node, what)
-        return tensor
-    }
-
-    func checkFloats(_ tensor: Tensor, _ node: Node, _ what: String) throws(ModelError) {
         guard let floats = tensor.floats else {
             throw refused(node, "\(what) '\(tensor.name)' is \(tensor.elementType), expected float32")
         }
         guard floats.allSatisfy(\.isFinite) else {
             throw refused(node, "\(what) '\(tensor.name)' holds a value that is not finite")
         }
+        return tensor
+    }
+
+    /// The integers of a constant input, a list or a single one, or nil if it is absent.
+    func integersInput(_ node: Node, _ index: Int, _ what: String) throws(ModelError) -> [Int64]? {
+        guard let tensor = try constantInput(node, index, what) else { return nil }
+        guard let integers = tensor.integers, tensor.shape.count <= 1, integers.count <= ModelLimits.elements
+        else {
+            throw refused(node, "\(what) is no list of integers")
+        }
+        return integers
     }
 
     /// Number of elements of a shape, within the limits.
+    @discardableResult
     func elementCount(_ shape: [Int], _ node: Node) throws(ModelError) -> Int {
         guard shape.count <= ModelLimits.rank else {
             throw .limit(
@@ -156,7 +159,7 @@ struct GraphCompiler {
         }
         var count = 1
         for extent in shape {
-            guard extent > 0 else { throw refused(node, "a value of shape \(shape)") }
+            guard extent >= 0, extent <= ModelLimits.elements else { throw refused(node, "a value of shape \(shape)") }
             let (product, overflow) = count.multipliedReportingOverflow(by: extent)
             guard !overflow, product <= ModelLimits.elements else {
                 throw .limit(
@@ -168,77 +171,140 @@ struct GraphCompiler {
         return count
     }
 
-    /// The elements of a value in memory that vectors can be read from.
-    mutating func materialised(_ value: ShapedValue, _ node: Node) throws(ModelError) -> Operand {
-        switch value.value {
-        case .operand(let operand):
-            return operand
-        case .constant(let tensor):
-            try checkFloats(tensor, node, "input")
-            let operand = try allocate(try elementCount(value.shape, node))
-            list.constants.append((operand, tensor.floats ?? []))
-            return operand
-        case .selection(let source, let indices):
-            let operand = try allocate(indices.count)
-            try append(
-                Layer(
-                    name: node.name, operation: selection(source, indices), destination: operand,
-                    shape: value.shape))
-            return operand
-        case .affine(let inner, let scale, let offset):
-            // An affine map is of an operand or a selection, so that this goes one deep.
-            let source = try materialised(ShapedValue(value: inner, shape: value.shape), node)
-            let operand = try allocate(scale.count)
-            try append(
-                Layer(
-                    name: node.name,
-                    operation: .affine(
-                        source: source, scale: scale.map(Float.init), offset: offset.map(Float.init)),
-                    destination: operand, shape: value.shape))
-            return operand
-        }
-    }
-
-    /// The elements of a node's input in memory. They are put there once, however many nodes read them.
-    mutating func operandInput(_ node: Node, _ index: Int) throws(ModelError) -> Operand {
-        let value = try input(node, index)
-        let operand = try materialised(value, node)
-        values[node.inputs[index]]?.value = .operand(operand)
-        return operand
-    }
-
-    /// The elements of a value where only one at a time is read, as linear layers do: the caller's features may then
-    /// stay where they are.
-    mutating func broadcastSource(_ value: ShapedValue, _ node: Node) throws(ModelError) -> Operand {
-        if case .selection(let source, let indices) = value.value, isRun(indices), let first = indices.first {
-            return Operand(space: source.space, offset: source.offset + Int(first), count: indices.count)
-        }
-        return try materialised(value, node)
-    }
-
-    private func isRun(_ indices: [Int32]) -> Bool {
-        indices.enumerated().allSatisfy { $1 == indices[0] + Int32($0) }
-    }
-
-    private func selection(_ source: Operand, _ indices: [Int32]) -> Layer.Operation {
-        guard isRun(indices), let first = indices.first else {
-            return .gather(source: source, indices: indices)
-        }
-        return .copy(
-            source: Operand(space: source.space, offset: source.offset + Int(first), count: indices.count))
-    }
-
     /// Names a node's result.
     mutating func define(
-        _ node: Node, _ value: Value, shape: [Int], output: Int = 0, openLinear: Int? = nil
+        _ node: Node, _ value: Value, _ type: ElementType, shape: [Int], output: Int = 0, openLinear: Int? = nil,
+        range: ClosedRange<Float>? = nil
     ) throws(ModelError) {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
-        _ = try elementCount(shape, node)
-        values[node.outputs[output]] = ShapedValue(value: value, shape: shape, openLinear: openLinear)
+        try elementCount(shape, node)
+        values[node.outputs[output]] = ShapedValue(
+            value: value, type: type, shape: shape, openLinear: openLinear, range: range)
     }
 
     /// Whether nothing but the node that is being compiled reads this value.
     func isReadOnce(_ name: String) -> Bool {
         uses[name] == 1
     }
+
+    // MARK: Elements in memory
+
+    /// The elements of a node's input as a view. They are put into memory once, however many nodes read them.
+    mutating func viewInput(_ node: Node, _ index: Int) throws(ModelError) -> View {
+        let value = try input(node, index)
+        let view = try self.view(of: value, node)
+        if case .constant = value.value {} else { values[node.inputs[index]]?.value = .view(view) }
+        return view
+    }
+
+    /// As `viewInput`, of 32-bit floats.
+    mutating func floatInput(_ node: Node, _ index: Int) throws(ModelError) -> View {
+        let value = try input(node, index)
+        guard value.type == .float else {
+            throw refused(node, "input '\(node.inputs[index])' is \(value.type), expected float32")
+        }
+        return try viewInput(node, index)
+    }
+
+    /// A value's elements in memory.
+    mutating func view(of value: ShapedValue, _ node: Node) throws(ModelError) -> View {
+        switch value.value {
+        case .view(let view): return view
+        case .constant(let tensor):
+            return View(try constantOperand(tensor, node), shape: tensor.shape)
+        case .affine(let view, let scale, let offset):
+            return try materialised(view, scale: scale, offset: offset, node)
+        case .quantized(let view, let quantizer):
+            return try quantizedElements(view, quantizer, node)
+        case .dequantized(let view, let quantizer):
+            return try dequantizedElements(view, quantizer, node)
+        }
+    }
+
+    private mutating func constantOperand(_ tensor: Tensor, _ node: Node) throws(ModelError) -> Operand {
+        if let floats = tensor.floatValues { return try allocateConstant(.float(floats), .float) }
+        if let integers = tensor.integerValues { return try allocateConstant(.integer(integers), .integer) }
+        if case .double(let doubles) = tensor.elements { return try allocateConstant(.double(doubles), .double) }
+        throw refused(node, "constant '\(tensor.name)' is \(tensor.elementType), which is not supported")
+    }
+
+    /// `view * scale + offset` in the layout of the view, as far as that is dense.
+    private mutating func materialised(
+        _ view: View, scale: [Double], offset: [Double], _ node: Node
+    ) throws(ModelError) -> View {
+        let flat = try self.flat(view, node)
+        var scales = Array(repeating: Float(0), count: flat.operand.count)
+        var offsets = scales
+        for (index, place) in flat.indices.enumerated() {
+            scales[place] = Float(scale[index])
+            offsets[place] = Float(offset[index])
+        }
+        let destination = try allocate(flat.operand.count)
+        try append(
+            node, .affine(source: flat.operand, scale: scales, offset: offsets), to: destination, shape: view.shape)
+        return View(destination, start: flat.start, shape: flat.shape, strides: flat.strides)
+    }
+
+    /// The same elements over an operand that can be walked from its first to its last element in vectors: aligned,
+    /// in the engine's memory or the state, and with few elements beside those of the view, each once.
+    mutating func flat(_ view: View, _ node: Node) throws(ModelError) -> View {
+        let (first, last) = view.extent
+        let start = view.operand.offset + first
+        let span = last - first + 1
+        if view.count > 0, start % 8 == 0, span <= 2 * view.count, isWalkable(view.operand), !view.repeatsElements {
+            return View(
+                Operand(buffer: view.operand.buffer, offset: start, count: span), start: view.start - first,
+                shape: view.shape, strides: view.strides)
+        }
+        return View(try contiguous(view, node), shape: view.shape)
+    }
+
+    private func isWalkable(_ operand: Operand) -> Bool {
+        switch place(operand) {
+        case .features: false
+        // A ring's window begins wherever its newest row is.
+        case .ring(_, let width): width % 8 == 0
+        case .arena, .pinned, .constant, .state: true
+        }
+    }
+
+    /// The elements side by side in row-major order, aligned; copied if they do not lie so.
+    mutating func contiguous(_ view: View, _ node: Node) throws(ModelError) -> Operand {
+        let start = view.operand.offset + view.start
+        if view.isContiguous, start % 8 == 0, isWalkable(view.operand) {
+            return Operand(buffer: view.operand.buffer, offset: start, count: view.count)
+        }
+        return try gathered(view.operand, view.indices.map { Int32($0) }, shape: view.shape, node)
+    }
+
+    /// Copies elements by index; negative indices give `fill`.
+    mutating func gathered(
+        _ source: Operand, _ indices: [Int32], fill: Float = 0, shape: [Int], _ node: Node
+    ) throws(ModelError) -> Operand {
+        let storage = storage(source)
+        let destination = try allocate(indices.count, storage)
+        switch storage {
+        case .float:
+            let first = indices.first ?? 0
+            let isRun = first >= 0 && indices.enumerated().allSatisfy { $1 == first + Int32($0) }
+            try append(
+                node,
+                isRun
+                    ? .copy(source: source.part(Int(first), indices.count))
+                    : .gather(source: source, indices: indices, fill: fill),
+                to: destination, shape: shape)
+        case .integer, .double:
+            try append(
+                node, .general(GeneralOperation(.gather(indices, fill: Double(fill)), [source])), to: destination,
+                shape: shape)
+        case .byte:
+            preconditionFailure("Bytes are gathered by the product that reads them.")
+        }
+        return destination
+    }
+}
+
+extension View {
+    /// Whether an element stands at two places of the view.
+    var repeatsElements: Bool { zip(shape, strides).contains { $0 > 1 && $1 == 0 } }
 }

@@ -1,18 +1,4 @@
-/// Where a value lies while a model runs, in floats from the start of its memory.
-struct Operand: Equatable, Sendable {
-    enum Space: UInt8, Sendable {
-        /// The engine's own memory.
-        case arena
-        /// The recurrent state of one instrument.
-        case state
-        /// The caller's feature vector.
-        case features
-    }
-
-    var space: Space
-    var offset: Int
-    var count: Int
-}
+import ONNX
 
 /// The rows are outputs, the columns inputs.
 struct Matrix: Sendable {
@@ -50,6 +36,19 @@ enum Activation: Equatable, Sendable {
     case tanh
     case sigmoid
     case clip(Float, Float)
+    case leakyRelu(Float)
+    case elu(Float)
+    case hardSigmoid(Float, Float)
+    case softplus
+    case gelu
+    case geluTanh
+    case erf
+    case exp
+    case sqrt
+    case negative
+    case reciprocal
+    case square
+    case power(Float)
 
     var name: String {
         switch self {
@@ -58,27 +57,130 @@ enum Activation: Equatable, Sendable {
         case .tanh: "tanh"
         case .sigmoid: "sigmoid"
         case .clip(let low, let high): "clip(\(low), \(high))"
+        case .leakyRelu(let slope): "leaky relu(\(slope))"
+        case .elu(let alpha): "elu(\(alpha))"
+        case .hardSigmoid: "hard sigmoid"
+        case .softplus: "softplus"
+        case .gelu: "gelu"
+        case .geluTanh: "gelu (tanh)"
+        case .erf: "erf"
+        case .exp: "exp"
+        case .sqrt: "square root"
+        case .negative: "negative"
+        case .reciprocal: "reciprocal"
+        case .square: "square"
+        case .power(let exponent): "power(\(exponent))"
         }
     }
+}
+
+/// An operation on two numbers.
+enum Arithmetic: UInt8, Sendable {
+    case add, subtract, multiply, divide, power, minimum, maximum
+
+    var name: String { "\(self)" }
+}
+
+/// How many elements become one.
+enum Reduction: Equatable, Sendable {
+    case sum
+    /// The sum divided by a number.
+    case mean(Float)
+    case maximum
+
+    var name: String {
+        switch self {
+        case .sum: "sum"
+        case .mean: "mean"
+        case .maximum: "maximum"
+        }
+    }
+}
+
+/// In which order a product's outputs lie in memory.
+enum OutputOrder: Equatable, Sendable {
+    /// As the matrix's rows.
+    case rows
+    /// 8 units of each gate, group after group, so that all that 8 units need is side by side. The matrix's rows are
+    /// the gates one after the other.
+    case gates(Int)
+}
+
+/// `source · matrix`, for one or more rows of inputs.
+struct LinearLayer: Sendable {
+    var source: Operand
+    /// Where the inputs of each row begin in the source.
+    var rowStarts: [Int32]
+    /// Where each input is, from the start of its row.
+    var columnOffsets: [Int32]
+    var matrix: Matrix
+    var order = OutputOrder.rows
+    var activation = Activation.identity
+
+    /// Whether the inputs of a row lie side by side.
+    var isContiguous: Bool { columnOffsets.enumerated().allSatisfy { $1 == Int32($0) } }
+
+    /// Floats of one row of results, padding included.
+    var rowWidth: Int {
+        switch order {
+        case .rows: (matrix.rows + 15) / 16 * 16
+        case .gates(let gates): (matrix.rows / gates + 7) / 8 * 8 * gates
+        }
+    }
+}
+
+/// What stands between the products of a recurrent step and its new state.
+struct GateLayer: Sendable {
+    enum Kind: Sendable {
+        case lstm
+        /// `linear_before_reset` = 1.
+        case gru
+        /// `linear_before_reset` = 0, first half: the reset hidden state. The update gate replaces z in the hidden sums.
+        case gruReset
+        /// `linear_before_reset` = 0, second half.
+        case gruCandidate
+        case rnn(Activation)
+    }
+
+    var kind: Kind
+    var units: Int
+    /// Products of the input and of the hidden state, gates interleaved by 8 units.
+    var inputSums: Operand
+    var hiddenSums: Operand
+    /// The hidden state before the step.
+    var hidden: Operand
+    /// The LSTM's cell before and after. For the second half of a GRU the products of the reset hidden state.
+    var cell: Operand?
+    var nextCell: Operand?
 }
 
 /// One layer of a plan: what is computed, from where to where. The packed form and the scalar twin are both made of it.
 struct Layer: Sendable {
     enum Operation: Sendable {
-        /// Elements of `source` by index.
-        case gather(source: Operand, indices: [Int32])
+        /// Elements of `source` by index; `fill` where the index is negative.
+        case gather(source: Operand, indices: [Int32], fill: Float)
         case copy(source: Operand)
         /// `source * scale + offset`, fused.
         case affine(source: Operand, scale: [Float], offset: [Float])
-        case linear(source: Operand, matrix: Matrix, activation: Activation)
+        case linear(LinearLayer)
+        case integerLinear(IntegerLinearLayer)
         case activation(source: Operand, function: Activation)
-        case add(Operand, Operand)
-        case subtract(Operand, Operand)
-        case multiply(Operand, Operand)
+        /// Element by element.
+        case combine(Arithmetic, Operand, Operand)
         /// Over each `width` neighbours.
         case softmax(source: Operand, width: Int)
-        case gru(GatedLayer, linearBeforeReset: Bool)
-        case lstm(GatedLayer)
+        /// Each result is of the elements at `starts[i] + taps[j]`.
+        case reduce(Reduction, source: Operand, starts: [Int32], taps: [Int32])
+        /// Sums of products of elements at `firstStarts[i] + firstTaps[j]` and `secondStarts[i] + secondTaps[j]`.
+        case contract(Contraction)
+        case gates(GateLayer)
+        case trees(source: Operand, ensemble: TreeEnsemble)
+        /// `QuantizeLinear` of floats to bytes, after clipping them.
+        case quantize(source: Operand, Quantizer)
+        /// Puts a row into a ring, as its newest.
+        case push(source: Operand, ring: Int)
+        /// What has no kernel of its own: integers, 64-bit floats, conversions.
+        case general(GeneralOperation)
     }
 
     /// Name of the node it was made of.
@@ -89,36 +191,59 @@ struct Layer: Sendable {
     var shape: [Int]
 }
 
-/// A recurrent step. Gates are stacked in ONNX's order along the rows: z, r, h for a GRU, i, o, f, c for an LSTM.
-struct GatedLayer: Sendable {
-    var units: Int
-    var input: Operand
-    var hidden: Operand
-    /// Where `input · inputMatrix` goes, gates interleaved by 8 units.
-    var inputSums: Operand
-    /// Where `hidden · hiddenMatrix` goes, gates interleaved by 8 units.
-    var hiddenSums: Operand
-    var inputMatrix: Matrix
-    var hiddenMatrix: Matrix
-    /// The LSTM's cell before and after; empty for a GRU.
-    var cell: Operand
-    var nextCell: Operand
-    /// Reset hidden state and its product, of a GRU with `linear_before_reset` = 0.
-    var resetHidden: Operand
-    var resetSums: Operand
+/// A product of two values that are both known only at run time.
+struct Contraction: Sendable {
+    var first: Operand
+    var second: Operand
+    var firstStarts: [Int32]
+    var secondStarts: [Int32]
+    var firstTaps: [Int32]
+    var secondTaps: [Int32]
 }
 
 /// A model's graph as a list of layers over flat memory.
 struct LayerList: Sendable {
     var layers: [Layer] = []
-    /// Floats of the arena.
-    var arenaCount = 0
-    /// Floats of one instrument's state.
-    var stateCount = 0
-    /// Values that are written into the arena once.
-    var constants: [(operand: Operand, values: [Float])] = []
+    var buffers: [Buffer] = []
     /// Copies at the end of each step, from the arena to the state.
     var stateUpdates: [(source: Operand, destination: Operand)] = []
-    /// Where the outputs of the model contract lie, by name.
-    var outputs: [String: Operand] = [:]
+    /// Where the outputs lie, by name, and what they are.
+    var outputs: [String: (view: View, type: ElementType)] = [:]
+    /// The inputs of a graph that is no model of the contract, by name.
+    var inputs: [String: (operand: Operand, shape: [Int], type: ElementType)] = [:]
+    /// Layers from this index on depend on the state alone: they run ahead of the next tick.
+    var aheadStart = Int.max
+}
+
+extension Layer {
+    /// The operands that the layer reads.
+    var reads: [Operand] {
+        switch operation {
+        case .gather(let source, _, _), .copy(let source), .affine(let source, _, _),
+            .activation(let source, _), .softmax(let source, _), .reduce(_, let source, _, _),
+            .trees(let source, _), .quantize(let source, _), .push(let source, _):
+            return [source]
+        case .linear(let linear): return [linear.source]
+        case .integerLinear(let linear): return [linear.source]
+        case .combine(_, let first, let second): return [first, second]
+        case .contract(let contraction): return [contraction.first, contraction.second]
+        case .gates(let gates):
+            return [gates.inputSums, gates.hiddenSums, gates.hidden] + [gates.cell].compactMap { $0 }
+        case .general(let operation): return operation.sources
+        }
+    }
+
+    /// The operands that the layer writes.
+    var writes: [Operand] {
+        switch operation {
+        case .gates(let gates):
+            var operands = [destination]
+            if let next = gates.nextCell { operands.append(next) }
+            // The update gate is kept there for the second half.
+            if case .gruReset = gates.kind { operands.append(gates.hiddenSums) }
+            return operands
+        case .general(let operation): return [destination] + operation.furtherDestinations
+        default: return [destination]
+        }
+    }
 }

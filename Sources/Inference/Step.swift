@@ -1,52 +1,54 @@
 /// A layer in the form that the engine runs: numbers and offsets only, no references.
 struct Step: BitwiseCopyable {
     enum Kind: UInt8 {
-        case gather, copy, affine, linear, activation, add, subtract, multiply, softmax
-        case gruLinearBeforeReset, gru, lstm
+        case gather, copy, copyRuns, affine, linear, linearRows, integerLinear, activation
+        case add, subtract, multiply, divide, power, minimum, maximum
+        case softmax, reduceSum, reduceMean, reduceMaximum, contract
+        case lstm, gru, gruReset, gruCandidate, rnn
+        case trees, quantize, dequantize, push, general
     }
 
-    /// `Activation` without its bounds.
+    /// `Activation` without its parameters.
     enum Function: UInt8 {
-        case identity, relu, tanh, sigmoid, clip
+        case identity, relu, tanh, sigmoid, clip, leakyRelu, elu, hardSigmoid, softplus, gelu, geluTanh, erf, exp
+        case sqrt, negative, reciprocal, square, power
     }
 
-    /// An operand: which memory, and how many floats from its start.
+    enum Space: UInt8 {
+        case arena, state, features, ring
+    }
+
+    /// An operand: which memory, and how many bytes from its start.
     struct Slot: BitwiseCopyable {
-        var space: Operand.Space = .arena
+        var space = Space.arena
+        /// The ring whose newest rows the operand is in.
+        var ring: Int32 = 0
         var offset = 0
-
-        init() {}
-
-        init(_ operand: Operand) {
-            space = operand.space
-            offset = operand.offset
-        }
     }
 
     var kind: Kind
-    var function: Function = .identity
+    var function = Function.identity
+    /// Parameters of the function, fill of a gather, divisor of a mean.
     var low: Float = 0
     var high: Float = 0
     /// Elements of the destination.
     var count = 0
-    /// Groups of 8 units of a recurrent step, width of a softmax.
+    /// Groups of 8 units of a recurrent step, width of a softmax, taps of a sum, bytes of a ring's row.
     var width = 0
+    /// Rows of inputs, runs of a copy, depth of a ring, place of a general operation.
+    var rows = 0
     var source = Slot()
     var second = Slot()
+    var third = Slot()
+    var fourth = Slot()
+    var fifth = Slot()
     var destination = Slot()
-    /// Byte offset in the packed memory of a gather's indices, an affine map's scale.
+    /// Byte offsets in the packed memory: indices, scales, places.
     var table = 0
-    /// Byte offset in the packed memory of an affine map's offset.
     var table2 = 0
+    var table3 = 0
+    var table4 = 0
     var product = PackedProduct()
-    var hiddenProduct = PackedProduct()
-    var resetProduct = PackedProduct()
-    var inputSums = Slot()
-    var hiddenSums = Slot()
-    var cell = Slot()
-    var nextCell = Slot()
-    var resetHidden = Slot()
-    var resetSums = Slot()
 
     init(kind: Kind) {
         self.kind = kind
@@ -66,8 +68,8 @@ struct PackedProduct: BitwiseCopyable {
     var lastPanels = 0
     var weights = 0
     var bias = 0
-    /// `SparsePanel`s.
+    /// `SparsePanel`s, or the chains of `RowKernels`.
     var sparsePanels = 0
-    /// Column indices of the blocks, `Int32` each.
+    /// Places of the blocks' inputs, `Int32` each.
     var indices = 0
 }

@@ -1,0 +1,139 @@
+/// Where each buffer of a plan lies: offsets in bytes in the engine's memory and in an instrument's state.
+///
+/// A buffer of the arena takes the lowest place that is free from the first layer that writes it to the last one that
+/// reads it: a small arena stays in the cache.
+struct Placement: Sendable {
+    /// By buffer. For the features 0.
+    private(set) var offsets: [Int]
+    private(set) var arenaBytes = 0
+    private(set) var stateBytes = 0
+    /// By buffer: which ring it is.
+    private(set) var rings: [Int: Int] = [:]
+    /// Depth and width of each ring, in elements.
+    private(set) var ringShapes: [(depth: Int, width: Int)] = []
+
+    /// Buffers begin on cache lines and end with room for a vector more than they need.
+    private static let lineBytes = 64
+
+    private static func size(_ buffer: Buffer) -> Int {
+        let bytes = buffer.count * buffer.storage.byteCount
+        return (bytes + 31 + lineBytes) / lineBytes * lineBytes
+    }
+
+    init(_ list: LayerList) {
+        offsets = Array(repeating: 0, count: list.buffers.count)
+        placeState(list)
+        let (first, last) = Placement.lifetimes(list)
+        for (index, buffer) in list.buffers.enumerated() where buffer.place == .pinned || buffer.place == .constant {
+            offsets[index] = arenaBytes
+            arenaBytes += Placement.size(buffer)
+        }
+        placeArena(list, first: first, last: last)
+    }
+
+    private mutating func placeState(_ list: LayerList) {
+        for (index, buffer) in list.buffers.enumerated() {
+            if case .ring(let depth, let width) = buffer.place {
+                rings[index] = ringShapes.count
+                ringShapes.append((depth, width))
+            }
+        }
+        // The cursors of the rings come first, 4 bytes each.
+        stateBytes = (ringShapes.count * 4 + Placement.lineBytes - 1) / Placement.lineBytes * Placement.lineBytes
+        for (index, buffer) in list.buffers.enumerated() {
+            offsets[index] = stateBytes
+            switch buffer.place {
+            case .state: stateBytes += Placement.size(buffer)
+            case .ring:
+                // Every row stands twice, so that the newest rows are always side by side.
+                stateBytes += 2 * Placement.size(buffer)
+            default: offsets[index] = 0
+            }
+        }
+    }
+
+    /// By buffer the first and the last layer that touch it.
+    private static func lifetimes(_ list: LayerList) -> (first: [Int], last: [Int]) {
+        var first = Array(repeating: Int.max, count: list.buffers.count)
+        var last = Array(repeating: -1, count: list.buffers.count)
+        func touch(_ operand: Operand, _ time: Int) {
+            first[operand.buffer] = min(first[operand.buffer], time)
+            last[operand.buffer] = max(last[operand.buffer], time)
+        }
+        for (time, layer) in list.layers.enumerated() {
+            for operand in layer.reads + layer.writes { touch(operand, time) }
+        }
+        // The states move on before the layers that run ahead; the outputs are read after everything.
+        for update in list.stateUpdates { touch(update.source, min(list.aheadStart, list.layers.count)) }
+        for output in list.outputs.values { touch(output.view.operand, list.layers.count + 1) }
+        return (first, last)
+    }
+
+    private mutating func placeArena(_ list: LayerList, first: [Int], last: [Int]) {
+        let base = arenaBytes
+        let order = list.buffers.indices.filter { list.buffers[$0].place == .arena && first[$0] != .max }
+            .sorted { (first[$0], $0) < (first[$1], $1) }
+        var live: [(start: Int, end: Int, last: Int)] = []
+        for index in order {
+            live.removeAll { $0.last < first[index] }
+            let size = Placement.size(list.buffers[index])
+            var start = base
+            for taken in live.sorted(by: { $0.start < $1.start }) {
+                if taken.start - start >= size { break }
+                start = max(start, taken.end)
+            }
+            offsets[index] = start
+            live.append((start, start + size, last[index]))
+            arenaBytes = max(arenaBytes, start + size)
+        }
+    }
+
+    /// Where an operand lies.
+    func slot(_ operand: Operand, _ list: LayerList) -> Step.Slot {
+        let buffer = list.buffers[operand.buffer]
+        var slot = Step.Slot()
+        slot.offset = offsets[operand.buffer] + operand.offset * buffer.storage.byteCount
+        switch buffer.place {
+        case .arena, .pinned, .constant: slot.space = .arena
+        case .features: slot.space = .features
+        case .state: slot.space = .state
+        case .ring:
+            slot.space = .ring
+            slot.ring = Int32(rings[operand.buffer] ?? 0)
+        }
+        return slot
+    }
+}
+
+extension LayerList {
+    /// Puts the layers that depend on the state alone behind the others, to run ahead of the next tick, and keeps in
+    /// the state what the others read of their results.
+    mutating func runAhead() {
+        var isCurrent = buffers.map { buffer in
+            switch buffer.place {
+            case .features, .ring, .pinned: true
+            case .arena, .constant, .state: false
+            }
+        }
+        var current: [Layer] = []
+        var ahead: [Layer] = []
+        for layer in layers {
+            if layer.reads.contains(where: { isCurrent[$0.buffer] }) {
+                for operand in layer.writes { isCurrent[operand.buffer] = true }
+                current.append(layer)
+            } else {
+                ahead.append(layer)
+            }
+        }
+        // A buffer that both write, as the gate of a GRU's first half over its sums, counts as ahead for its place.
+        let made = Set(ahead.flatMap { $0.writes.map(\.buffer) })
+        var kept = Set(current.flatMap { $0.reads.map(\.buffer) })
+        for update in stateUpdates { kept.insert(update.source.buffer) }
+        for output in outputs.values { kept.insert(output.view.operand.buffer) }
+        for buffer in made.intersection(kept) where buffers[buffer].place == .arena {
+            buffers[buffer].place = .state
+        }
+        aheadStart = current.count
+        layers = current + ahead
+    }
+}

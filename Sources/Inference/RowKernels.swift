@@ -1,0 +1,200 @@
+/// Products of one matrix and several rows of inputs, each row read where it lies.
+///
+/// A panel is a block of 16 outputs, or of 8 where no more are left. Its columns are listed chain after chain, only
+/// those that hold a weight that is not zero (all, for a full matrix), each with the place of its input in a row. So
+/// one form serves full and block-sparse matrices, convolutions and matrix products; and each weight is loaded once
+/// for several rows. The order of additions is that of `DenseKernels` and `NarrowKernels`: each chain in ascending
+/// order, then even + odd or (0 + 1) + (2 + 3), then + bias.
+enum RowKernels {
+    typealias Vector = SIMD8<Float>
+
+    /// One panel, and where the next one begins.
+    struct Panel {
+        /// Columns of each chain.
+        var chains: UnsafePointer<Int32>
+        /// Places of the inputs in a row.
+        var places: UnsafePointer<Int32>
+        var weights: UnsafePointer<Vector>
+        var bias: UnsafePointer<Vector>
+    }
+
+    /// Sums of 6 rows times 16 outputs: 12 vectors, which covers the latency of a multiply-add and leaves registers
+    /// for the weights.
+    struct Sums6 {
+        var a0 = Vector.zero, a1 = Vector.zero, a2 = Vector.zero, a3 = Vector.zero, a4 = Vector.zero, a5 = Vector.zero
+        var b0 = Vector.zero, b1 = Vector.zero, b2 = Vector.zero, b3 = Vector.zero, b4 = Vector.zero, b5 = Vector.zero
+
+        @inline(__always)
+        static func + (x: Sums6, y: Sums6) -> Sums6 {
+            Sums6(
+                a0: x.a0 + y.a0, a1: x.a1 + y.a1, a2: x.a2 + y.a2, a3: x.a3 + y.a3, a4: x.a4 + y.a4, a5: x.a5 + y.a5,
+                b0: x.b0 + y.b0, b1: x.b1 + y.b1, b2: x.b2 + y.b2, b3: x.b3 + y.b3, b4: x.b4 + y.b4, b5: x.b5 + y.b5)
+        }
+    }
+
+    /// Sums of one row.
+    struct Sums1 {
+        var a = Vector.zero
+        var b = Vector.zero
+
+        @inline(__always)
+        static func + (x: Sums1, y: Sums1) -> Sums1 { Sums1(a: x.a + y.a, b: x.b + y.b) }
+    }
+
+    /// All rows of a matrix of `vectors` vectors of outputs.
+    ///
+    /// - Parameters:
+    ///   - starts: Where each of the `rows` rows begins in the source.
+    ///   - stride: Vectors from one row of results to the next.
+    ///   - chainCount: 2 or 4.
+    @inline(__always)
+    static func run(
+        _ first: Panel, source: UnsafePointer<Float>, starts: UnsafePointer<Int32>, rows: Int, vectors: Int,
+        destination: UnsafeMutablePointer<Vector>, stride: Int, chainCount: Int, floor: Vector
+    ) {
+        var panel = first
+        var vector = 0
+        while vector < vectors {
+            let isWide = vector &+ 1 < vectors
+            var row = 0
+            if isWide {
+                while row &+ 6 <= rows {
+                    let at = destination + (row &* stride &+ vector)
+                    wide6(panel, source, starts + row, at, stride: stride, chainCount: chainCount, floor: floor)
+                    row &+= 6
+                }
+            }
+            while row < rows {
+                let at = destination + (row &* stride &+ vector)
+                single(panel, source, starts + row, at, isWide: isWide, chainCount: chainCount, floor: floor)
+                row &+= 1
+            }
+            var columns = 0
+            for chain in 0..<chainCount { columns &+= Int(panel.chains[chain]) }
+            panel.chains += chainCount
+            panel.places += columns
+            panel.weights += columns &* (isWide ? 2 : 1)
+            panel.bias += 2
+            vector &+= 2
+        }
+    }
+
+    @inline(__always)
+    private static func wide6(
+        _ panel: Panel, _ source: UnsafePointer<Float>, _ starts: UnsafePointer<Int32>,
+        _ destination: UnsafeMutablePointer<Vector>, stride: Int, chainCount: Int, floor: Vector
+    ) {
+        var rest = panel
+        let first = pass6(&rest, 0, source, starts)
+        var sums = first + pass6(&rest, 1, source, starts)
+        if chainCount == 4 {
+            let third = pass6(&rest, 2, source, starts)
+            sums = sums + (third + pass6(&rest, 3, source, starts))
+        }
+        let (low, high) = (panel.bias[0], panel.bias[1])
+        put(sums.a0 + low, sums.b0 + high, destination, floor)
+        put(sums.a1 + low, sums.b1 + high, destination + stride, floor)
+        put(sums.a2 + low, sums.b2 + high, destination + 2 &* stride, floor)
+        put(sums.a3 + low, sums.b3 + high, destination + 3 &* stride, floor)
+        put(sums.a4 + low, sums.b4 + high, destination + 4 &* stride, floor)
+        put(sums.a5 + low, sums.b5 + high, destination + 5 &* stride, floor)
+    }
+
+    /// One chain of 6 rows.
+    @inline(__always)
+    private static func pass6(
+        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ starts: UnsafePointer<Int32>
+    ) -> Sums6 {
+        let (x0, x1, x2) = (source + Int(starts[0]), source + Int(starts[1]), source + Int(starts[2]))
+        let (x3, x4, x5) = (source + Int(starts[3]), source + Int(starts[4]), source + Int(starts[5]))
+        var sums = Sums6()
+        var places = panel.places
+        var weights = panel.weights
+        for _ in 0..<Int(panel.chains[chain]) {
+            let place = Int(places[0])
+            let (low, high) = (weights[0], weights[1])
+            var x = Vector(repeating: x0[place])
+            sums.a0.addProduct(x, low)
+            sums.b0.addProduct(x, high)
+            x = Vector(repeating: x1[place])
+            sums.a1.addProduct(x, low)
+            sums.b1.addProduct(x, high)
+            x = Vector(repeating: x2[place])
+            sums.a2.addProduct(x, low)
+            sums.b2.addProduct(x, high)
+            x = Vector(repeating: x3[place])
+            sums.a3.addProduct(x, low)
+            sums.b3.addProduct(x, high)
+            x = Vector(repeating: x4[place])
+            sums.a4.addProduct(x, low)
+            sums.b4.addProduct(x, high)
+            x = Vector(repeating: x5[place])
+            sums.a5.addProduct(x, low)
+            sums.b5.addProduct(x, high)
+            places += 1
+            weights += 2
+        }
+        panel.places = places
+        panel.weights = weights
+        return sums
+    }
+
+    @inline(__always)
+    private static func single(
+        _ panel: Panel, _ source: UnsafePointer<Float>, _ starts: UnsafePointer<Int32>,
+        _ destination: UnsafeMutablePointer<Vector>, isWide: Bool, chainCount: Int, floor: Vector
+    ) {
+        var rest = panel
+        let row = source + Int(starts[0])
+        if isWide {
+            let first = pass2(&rest, 0, row)
+            var sums = first + pass2(&rest, 1, row)
+            if chainCount == 4 {
+                let third = pass2(&rest, 2, row)
+                sums = sums + (third + pass2(&rest, 3, row))
+            }
+            put(sums.a + panel.bias[0], sums.b + panel.bias[1], destination, floor)
+        } else {
+            let first = pass1(&rest, 0, row)
+            var sum = first + pass1(&rest, 1, row)
+            if chainCount == 4 {
+                let third = pass1(&rest, 2, row)
+                sum = sum + (third + pass1(&rest, 3, row))
+            }
+            sum = sum + panel.bias[0]
+            destination[0] = sum.replacing(with: floor, where: sum .< floor)
+        }
+    }
+
+    @inline(__always)
+    private static func pass2(_ panel: inout Panel, _ chain: Int, _ row: UnsafePointer<Float>) -> Sums1 {
+        var sums = Sums1()
+        for _ in 0..<Int(panel.chains[chain]) {
+            let x = Vector(repeating: row[Int(panel.places[0])])
+            sums.a.addProduct(x, panel.weights[0])
+            sums.b.addProduct(x, panel.weights[1])
+            panel.places += 1
+            panel.weights += 2
+        }
+        return sums
+    }
+
+    @inline(__always)
+    private static func pass1(_ panel: inout Panel, _ chain: Int, _ row: UnsafePointer<Float>) -> Vector {
+        var sum = Vector.zero
+        for _ in 0..<Int(panel.chains[chain]) {
+            sum.addProduct(Vector(repeating: row[Int(panel.places[0])]), panel.weights[0])
+            panel.places += 1
+            panel.weights += 1
+        }
+        return sum
+    }
+
+    @inline(__always)
+    private static func put(
+        _ low: Vector, _ high: Vector, _ destination: UnsafeMutablePointer<Vector>, _ floor: Vector
+    ) {
+        destination[0] = low.replacing(with: floor, where: low .< floor)
+        destination[1] = high.replacing(with: floor, where: high .< floor)
+    }
+}

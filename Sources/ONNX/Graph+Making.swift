@@ -1,0 +1,8 @@
+extension Graph {
+    /// A graph of nodes alone, for those who compute single nodes. Nothing is checked.
+    public init(opset: Int, otherOpsets: [String: Int], nodes: [Node]) {
+        self.init(
+            name: "", irVersion: 0, opset: opset, otherOpsets: otherOpsets, inputs: [], outputs: [], nodes: nodes,
+            initializers: [:], metadata: [:])
+    }
+}
