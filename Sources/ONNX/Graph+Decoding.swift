@@ -5,21 +5,36 @@ extension Graph {
     ///
     /// Costs time and memory proportional to the file, within `limits`. Never traps, whatever the bytes.
     public init(onnx bytes: [UInt8], limits: GraphLimits = GraphLimits()) throws(ONNXError) {
-        guard bytes.count <= limits.bytes else {
-            throw .limit(what: "bytes", found: bytes.count, limit: limits.bytes)
+        try WireScan.check(bytes, root: .model, limits: limits)
+        self = try GraphReader(limits: limits).read(try decoded(bytes))
+    }
+}
+
+extension Tensor {
+    /// Reads and checks the bytes of a file that holds one tensor, as ONNX's test data do (`.pb`).
+    ///
+    /// Costs time and memory proportional to the file, within `limits`. Never traps, whatever the bytes. The name is
+    /// the file's, possibly empty.
+    public init(onnxTensor bytes: [UInt8], limits: GraphLimits = GraphLimits()) throws(ONNXError) {
+        try WireScan.check(bytes, root: .tensor, limits: limits)
+        let proto: Martlet_Onnx_TensorProto = try decoded(bytes)
+        guard proto.name.utf8.count <= limits.nameBytes else {
+            throw .limit(
+                what: "bytes in the name of a tensor", found: proto.name.utf8.count, limit: limits.nameBytes)
         }
-        guard !bytes.isEmpty else { throw .malformed(byteOffset: 0, reason: "the file is empty") }
-        try WireScan.check(bytes, limits: limits)
-        let proto: Martlet_Onnx_ModelProto
-        do {
-            var options = BinaryDecodingOptions()
-            options.messageDepthLimit = 16
-            options.discardUnknownFields = true
-            proto = try Martlet_Onnx_ModelProto(serializedBytes: bytes, options: options)
-        } catch {
-            throw .malformed(byteOffset: 0, reason: "\(error)")
-        }
-        self = try GraphReader(limits: limits).read(proto)
+        self = try TensorReader(limits: limits).read(proto, name: proto.name)
+    }
+}
+
+/// Decodes bytes that `WireScan` has passed.
+private func decoded<Proto: SwiftProtobuf.Message>(_ bytes: [UInt8]) throws(ONNXError) -> Proto {
+    do {
+        var options = BinaryDecodingOptions()
+        options.messageDepthLimit = 16
+        options.discardUnknownFields = true
+        return try Proto(serializedBytes: bytes, options: options)
+    } catch {
+        throw .malformed(byteOffset: 0, reason: "\(error)")
     }
 }
 
@@ -56,7 +71,13 @@ private struct GraphReader {
         var nodes: [Node] = []
         nodes.reserveCapacity(graph.node.count)
         for (index, proto) in graph.node.enumerated() {
-            nodes.append(try node(proto, index: index))
+            let node = try node(proto, index: index)
+            guard !node.domain.isEmpty || opset != Graph.notImported else {
+                throw .node(
+                    name: node.name, operator: node.operatorName,
+                    reason: "the default operator set, to which it belongs, is not imported")
+            }
+            nodes.append(node)
         }
         try checkOrder(nodes: nodes, inputs: inputs, outputs: outputs, initializers: initializers)
         return Graph(
@@ -90,8 +111,8 @@ private struct GraphReader {
                 }
             }
         }
-        guard let opset else { throw .model(reason: "the default operator set is not imported") }
-        return (opset, others)
+        guard opset != nil || !others.isEmpty else { throw .model(reason: "it imports no operator set") }
+        return (opset ?? Graph.notImported, others)
     }
 
     private func initializers(_ protos: [Martlet_Onnx_TensorProto]) throws(ONNXError) -> [String: Tensor] {
@@ -110,12 +131,12 @@ private struct GraphReader {
     private func value(_ proto: Martlet_Onnx_ValueInfoProto, what: String) throws(ONNXError) -> GraphValue {
         try checkName(proto.name, "a graph \(what)")
         guard !proto.name.isEmpty else { throw .model(reason: "a graph \(what) has no name") }
-        guard proto.hasType, proto.type.hasTensorType else {
-            throw .value(name: proto.name, reason: "it is not a tensor")
+        guard proto.type.hasTensorType else {
+            throw .value(name: proto.name, reason: "it is \(kind(proto.type)), not a tensor")
         }
         let tensor = proto.type.tensorType
         guard let type = ElementType(rawValue: Int(tensor.elemType)) else {
-            throw .value(name: proto.name, reason: "element type number \(tensor.elemType) is not supported")
+            throw .value(name: proto.name, reason: "\(UnreadType(number: tensor.elemType))")
         }
         guard tensor.hasShape else { throw .value(name: proto.name, reason: "it has no shape") }
         try check(tensor.shape.dim.count, "dimensions of '\(proto.name)'", limits.rank)
@@ -135,6 +156,14 @@ private struct GraphReader {
             }
         }
         return GraphValue(name: proto.name, elementType: type, shape: shape)
+    }
+
+    private func kind(_ type: Martlet_Onnx_TypeProto) -> String {
+        if type.hasSequenceType { return "a sequence" }
+        if type.hasMapType { return "a map" }
+        if type.hasSparseTensorType { return "a sparse tensor" }
+        if type.hasOptionalType { return "an optional value" }
+        return "of no known type"
     }
 
     private func node(_ proto: Martlet_Onnx_NodeProto, index: Int) throws(ONNXError) -> Node {

@@ -13,7 +13,7 @@ struct TensorReader {
             throw .tensor(name: name, reason: "it is a segment of a tensor, which is not supported")
         }
         guard let type = ElementType(rawValue: Int(proto.dataType)) else {
-            throw .tensor(name: name, reason: "element type \(typeName(proto.dataType)) is not supported")
+            throw .tensor(name: name, reason: "\(UnreadType(number: proto.dataType))")
         }
         let (shape, count) = try shape(proto.dims, name: name)
         let elements =
@@ -52,67 +52,65 @@ struct TensorReader {
             throw .tensor(name: name, reason: "\(bytes.count) bytes of data, expected \(expected)")
         }
         switch type {
-        case .float: return .float(decode32(bytes).map { Float(bitPattern: $0) })
-        case .int32: return .int32(decode32(bytes).map { Int32(bitPattern: $0) })
-        case .double: return .double(decode64(bytes).map { Double(bitPattern: $0) })
-        case .int64: return .int64(decode64(bytes).map { Int64(bitPattern: $0) })
-        case .int8: return .int8(bytes.map { Int8(bitPattern: $0) })
+        case .float: return .float(decoded(bytes).map { Float(bitPattern: $0) })
+        case .double: return .double(decoded(bytes).map { Double(bitPattern: $0) })
+        case .float16: return .float16(decoded(bytes).map { Float(float16BitPattern: $0) })
+        case .bfloat16: return .bfloat16(decoded(bytes).map { Float(bfloat16BitPattern: $0) })
+        case .int64: return .int64(decoded(bytes))
+        case .int32: return .int32(decoded(bytes))
+        case .int16: return .int16(decoded(bytes))
+        case .int8: return .int8(decoded(bytes))
+        case .uint64: return .uint64(decoded(bytes))
+        case .uint32: return .uint32(decoded(bytes))
+        case .uint16: return .uint16(decoded(bytes))
         case .uint8: return .uint8(bytes)
         case .bool: return .bool(bytes.map { $0 != 0 })
         }
     }
 
+    /// The elements in the field that the specification gives their type: all of 16 bits and less stand in
+    /// `int32_data`, 16-bit floats by their bits, and uint32 in `uint64_data`.
     private func typed(
         _ proto: Martlet_Onnx_TensorProto, type: ElementType, count: Int, name: String
     ) throws(ONNXError) -> Tensor.Elements {
-        let found: Int
-        let elements: Tensor.Elements
-        switch type {
-        case .float: (found, elements) = (proto.floatData.count, .float(proto.floatData))
-        case .double: (found, elements) = (proto.doubleData.count, .double(proto.doubleData))
-        case .int64: (found, elements) = (proto.int64Data.count, .int64(proto.int64Data))
-        case .int32: (found, elements) = (proto.int32Data.count, .int32(proto.int32Data))
-        case .int8:
-            guard proto.int32Data.allSatisfy({ Int8(exactly: $0) != nil }) else {
-                throw .tensor(name: name, reason: "an element outside of int8")
+        let elements: Tensor.Elements =
+            switch type {
+            case .float: .float(proto.floatData)
+            case .double: .double(proto.doubleData)
+            case .float16: .float16(try narrowed(proto.int32Data, type, name).map { Float(float16BitPattern: $0) })
+            case .bfloat16: .bfloat16(try narrowed(proto.int32Data, type, name).map { Float(bfloat16BitPattern: $0) })
+            case .int64: .int64(proto.int64Data)
+            case .int32: .int32(proto.int32Data)
+            case .int16: .int16(try narrowed(proto.int32Data, type, name))
+            case .int8: .int8(try narrowed(proto.int32Data, type, name))
+            case .uint64: .uint64(proto.uint64Data)
+            case .uint32: .uint32(try narrowed(proto.uint64Data, type, name))
+            case .uint16: .uint16(try narrowed(proto.int32Data, type, name))
+            case .uint8: .uint8(try narrowed(proto.int32Data, type, name))
+            case .bool: .bool(proto.int32Data.map { $0 != 0 })
             }
-            (found, elements) = (
-                proto.int32Data.count, .int8(proto.int32Data.map { Int8(truncatingIfNeeded: $0) })
-            )
-        case .uint8:
-            guard proto.int32Data.allSatisfy({ UInt8(exactly: $0) != nil }) else {
-                throw .tensor(name: name, reason: "an element outside of uint8")
-            }
-            (found, elements) = (
-                proto.int32Data.count, .uint8(proto.int32Data.map { UInt8(truncatingIfNeeded: $0) })
-            )
-        case .bool:
-            (found, elements) = (proto.int32Data.count, .bool(proto.int32Data.map { $0 != 0 }))
-        }
-        guard found == count else {
-            throw .tensor(name: name, reason: "\(found) elements of \(type), expected \(count)")
+        guard elements.count == count else {
+            throw .tensor(name: name, reason: "\(elements.count) elements of \(type), expected \(count)")
         }
         return elements
     }
 
-    private func decode32(_ bytes: [UInt8]) -> [UInt32] {
-        stride(from: 0, to: bytes.count, by: 4).map { index in
-            (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[index + $1]) << UInt32(8 * $1) }
+    private func narrowed<Wide: FixedWidthInteger, Narrow: FixedWidthInteger>(
+        _ values: [Wide], _ type: ElementType, _ name: String
+    ) throws(ONNXError) -> [Narrow] {
+        guard values.allSatisfy({ Narrow(exactly: $0) != nil }) else {
+            throw .tensor(name: name, reason: "an element outside of \(type)")
         }
+        return values.map { Narrow(truncatingIfNeeded: $0) }
     }
 
-    private func decode64(_ bytes: [UInt8]) -> [UInt64] {
-        stride(from: 0, to: bytes.count, by: 8).map { index in
-            (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[index + $1]) << UInt64(8 * $1) }
+    /// Little-endian integers, whose number of bytes the caller has checked.
+    private func decoded<Element: FixedWidthInteger & BitwiseCopyable>(_ bytes: [UInt8]) -> [Element] {
+        let size = MemoryLayout<Element>.size
+        return bytes.withUnsafeBytes { raw in
+            (0..<raw.count / size).map {
+                Element(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * size, as: Element.self))
+            }
         }
-    }
-
-    /// Names of the specification's element types that are not read, for the error.
-    private func typeName(_ number: Int32) -> String {
-        let names: [Int32: String] = [
-            0: "undefined", 4: "uint16", 5: "int16", 8: "string", 10: "float16", 12: "uint32", 13: "uint64",
-            14: "complex64", 15: "complex128", 16: "bfloat16", 21: "uint4", 22: "int4",
-        ]
-        return names[number] ?? "number \(number)"
     }
 }

@@ -7,7 +7,7 @@ struct WireScan {
     private var fieldCount = 0
 
     /// Messages of the schema that contain other messages or repeated fields.
-    private enum Message {
+    enum Message {
         case model, graph, node, attribute, tensor, valueInfo, type, tensorType, shape, leaf
 
         /// The message behind a length-delimited field, or nil where the bytes are not a message of the schema.
@@ -39,16 +39,21 @@ struct WireScan {
         self.limits = limits
     }
 
-    /// Checks that `bytes` are well-formed down to the schema's messages and within `limits.fields`.
-    static func check(_ bytes: [UInt8], limits: GraphLimits) throws(ONNXError) {
+    /// Checks that `bytes`, a message of kind `root`, are within `limits.bytes`, well-formed down to the schema's
+    /// messages and within `limits.fields`.
+    static func check(_ bytes: [UInt8], root: Message, limits: GraphLimits) throws(ONNXError) {
+        guard bytes.count <= limits.bytes else {
+            throw .limit(what: "bytes", found: bytes.count, limit: limits.bytes)
+        }
+        guard !bytes.isEmpty else { throw .malformed(byteOffset: 0, reason: "the file is empty") }
         var scan = WireScan(limits: limits)
-        try scan.run(bytes)
+        try scan.run(bytes, root: root)
     }
 
-    private mutating func run(_ bytes: [UInt8]) throws(ONNXError) {
+    private mutating func run(_ bytes: [UInt8], root: Message) throws(ONNXError) {
         var offset = 0
         // The schema nests 7 deep, so that the stack is bounded by it and not by the file.
-        var stack = [Frame(message: .model, end: bytes.count)]
+        var stack = [Frame(message: root, end: bytes.count)]
         while let frame = stack.last {
             if offset == frame.end {
                 stack.removeLast()

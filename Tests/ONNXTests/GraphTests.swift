@@ -70,8 +70,55 @@ import Testing
 
     @Test func `a tensor of an unknown type is refused by the type's name`() {
         var parts = FileParts()
-        parts.initializers = [FileParts.tensor("w", [1], type: 10) { $0.data(9, [0, 0]) }]
-        #expect(error(parts) == .tensor(name: "w", reason: "element type float16 is not supported"))
+        parts.initializers = [FileParts.tensor("w", [1], type: 22) { $0.data(9, [0]) }]
+        #expect(error(parts) == .tensor(name: "w", reason: "element type int4 is not supported"))
+        parts = FileParts()
+        parts.outputs = [FileParts.value("y", [1], type: 17)]
+        #expect(error(parts) == .value(name: "y", reason: "element type float8e4m3fn is not supported"))
+    }
+
+    @Test(arguments: [
+        (4, "a sequence"), (5, "a map"), (8, "a sparse tensor"), (9, "an optional value"),
+        (7, "of no known type"),
+    ])
+    func `a value that is no tensor is refused by its name and kind`(_ field: Int, _ kind: String) {
+        var parts = FileParts()
+        parts.inputs.append { value in
+            value.string(1, "s")
+            value.message(2) { $0.data(field, [8, 1]) }
+        }
+        #expect(error(parts) == .value(name: "s", reason: "it is \(kind), not a tensor"))
+    }
+
+    @Test func `a model of trees imports their operator set alone`() throws {
+        var parts = FileParts()
+        parts.opset = nil
+        parts.modelExtra = { model in
+            model.message(8) { set in
+                set.string(1, "ai.onnx.ml")
+                set.integer(2, 5)
+            }
+        }
+        #expect(
+            error(parts)
+                == .node(
+                    name: "n", operator: "Relu",
+                    reason: "the default operator set, to which it belongs, is not imported"))
+        parts.nodes = [FileParts.node("TreeEnsemble", ["x"], ["y"]) { $0.string(7, "ai.onnx.ml") }]
+        let graph = try Graph(onnx: parts.bytes)
+        #expect(graph.opset == Graph.notImported)
+        #expect(graph.otherOpsets == ["ai.onnx.ml": 5])
+        parts.modelExtra = { _ in }
+        #expect(error(parts) == .model(reason: "it imports no operator set"))
+    }
+
+    @Test(arguments: [1, 6, 12, 27] as [Int64]) func `every version of the operator set is read`(
+        _ version: Int64
+    ) throws {
+        var parts = FileParts()
+        parts.irVersion = 3
+        parts.opset = version
+        #expect(try Graph(onnx: parts.bytes).opset == Int(version))
     }
 
     @Test func `subgraphs, functions and sparse initializers are refused`() {

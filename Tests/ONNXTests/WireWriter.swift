@@ -43,7 +43,7 @@ struct WireWriter {
 /// A model in parts, each of which a test can replace.
 struct FileParts {
     var irVersion: Int64 = 8
-    var opset: Int64 = 17
+    var opset: Int64? = 17
     var nodes: [(inout WireWriter) -> Void] = [FileParts.node("Relu", ["x"], ["y"])]
     var initializers: [(inout WireWriter) -> Void] = []
     var inputs: [(inout WireWriter) -> Void] = [FileParts.value("x", [1, 4])]
@@ -55,7 +55,7 @@ struct FileParts {
     var bytes: [UInt8] {
         var model = WireWriter()
         model.integer(1, irVersion)
-        model.message(8) { $0.integer(2, opset) }
+        if let opset { model.message(8) { $0.integer(2, opset) } }
         model.message(7) { graph in
             graph.string(2, "net")
             for node in nodes { graph.message(1, node) }

@@ -252,6 +252,8 @@ nonisolated struct Martlet_Onnx_TensorProto: Sendable {
 
   var doubleData: [Double] = []
 
+  var uint64Data: [UInt64] = []
+
   var externalData: [Martlet_Onnx_StringStringEntryProto] = []
 
   /// 0 in this file, 1 in another one.
@@ -290,7 +292,7 @@ nonisolated struct Martlet_Onnx_TypeProto: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// A sequence, map, optional or sparse tensor leaves this unset and is refused.
+  /// The five are alternatives. All but the first are refused.
   var tensorType: Martlet_Onnx_TypeProto.Tensor {
     get {_tensorType ?? Martlet_Onnx_TypeProto.Tensor()}
     set {_tensorType = newValue}
@@ -299,6 +301,42 @@ nonisolated struct Martlet_Onnx_TypeProto: Sendable {
   var hasTensorType: Bool {self._tensorType != nil}
   /// Clears the value of `tensorType`. Subsequent reads from it will return its default value.
   mutating func clearTensorType() {self._tensorType = nil}
+
+  var sequenceType: Data {
+    get {_sequenceType ?? Data()}
+    set {_sequenceType = newValue}
+  }
+  /// Returns true if `sequenceType` has been explicitly set.
+  var hasSequenceType: Bool {self._sequenceType != nil}
+  /// Clears the value of `sequenceType`. Subsequent reads from it will return its default value.
+  mutating func clearSequenceType() {self._sequenceType = nil}
+
+  var mapType: Data {
+    get {_mapType ?? Data()}
+    set {_mapType = newValue}
+  }
+  /// Returns true if `mapType` has been explicitly set.
+  var hasMapType: Bool {self._mapType != nil}
+  /// Clears the value of `mapType`. Subsequent reads from it will return its default value.
+  mutating func clearMapType() {self._mapType = nil}
+
+  var sparseTensorType: Data {
+    get {_sparseTensorType ?? Data()}
+    set {_sparseTensorType = newValue}
+  }
+  /// Returns true if `sparseTensorType` has been explicitly set.
+  var hasSparseTensorType: Bool {self._sparseTensorType != nil}
+  /// Clears the value of `sparseTensorType`. Subsequent reads from it will return its default value.
+  mutating func clearSparseTensorType() {self._sparseTensorType = nil}
+
+  var optionalType: Data {
+    get {_optionalType ?? Data()}
+    set {_optionalType = newValue}
+  }
+  /// Returns true if `optionalType` has been explicitly set.
+  var hasOptionalType: Bool {self._optionalType != nil}
+  /// Clears the value of `optionalType`. Subsequent reads from it will return its default value.
+  mutating func clearOptionalType() {self._optionalType = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -328,6 +366,10 @@ nonisolated struct Martlet_Onnx_TypeProto: Sendable {
   init() {}
 
   fileprivate var _tensorType: Martlet_Onnx_TypeProto.Tensor? = nil
+  fileprivate var _sequenceType: Data? = nil
+  fileprivate var _mapType: Data? = nil
+  fileprivate var _sparseTensorType: Data? = nil
+  fileprivate var _optionalType: Data? = nil
 }
 
 nonisolated struct Martlet_Onnx_TensorShapeProto: Sendable {
@@ -787,7 +829,7 @@ nonisolated extension Martlet_Onnx_AttributeProto: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Martlet_Onnx_TensorProto: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TensorProto"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dims\0\u{3}data_type\0\u{1}segment\0\u{3}float_data\0\u{3}int32_data\0\u{4}\u{2}int64_data\0\u{1}name\0\u{3}raw_data\0\u{3}double_data\0\u{4}\u{3}external_data\0\u{3}data_location\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dims\0\u{3}data_type\0\u{1}segment\0\u{3}float_data\0\u{3}int32_data\0\u{4}\u{2}int64_data\0\u{1}name\0\u{3}raw_data\0\u{3}double_data\0\u{3}uint64_data\0\u{4}\u{2}external_data\0\u{3}data_location\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -804,6 +846,7 @@ nonisolated extension Martlet_Onnx_TensorProto: SwiftProtobuf.Message, SwiftProt
       case 8: try { try decoder.decodeSingularStringField(value: &self.name) }()
       case 9: try { try decoder.decodeSingularBytesField(value: &self.rawData) }()
       case 10: try { try decoder.decodeRepeatedDoubleField(value: &self.doubleData) }()
+      case 11: try { try decoder.decodeRepeatedUInt64Field(value: &self.uint64Data) }()
       case 13: try { try decoder.decodeRepeatedMessageField(value: &self.externalData) }()
       case 14: try { try decoder.decodeSingularInt32Field(value: &self.dataLocation) }()
       default: break
@@ -839,6 +882,9 @@ nonisolated extension Martlet_Onnx_TensorProto: SwiftProtobuf.Message, SwiftProt
     if !self.doubleData.isEmpty {
       try visitor.visitPackedDoubleField(value: self.doubleData, fieldNumber: 10)
     }
+    if !self.uint64Data.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.uint64Data, fieldNumber: 11)
+    }
     if !self.externalData.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.externalData, fieldNumber: 13)
     }
@@ -858,6 +904,7 @@ nonisolated extension Martlet_Onnx_TensorProto: SwiftProtobuf.Message, SwiftProt
     if lhs.name != rhs.name {return false}
     if lhs.rawData != rhs.rawData {return false}
     if lhs.doubleData != rhs.doubleData {return false}
+    if lhs.uint64Data != rhs.uint64Data {return false}
     if lhs.externalData != rhs.externalData {return false}
     if lhs.dataLocation != rhs.dataLocation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
@@ -906,7 +953,7 @@ nonisolated extension Martlet_Onnx_ValueInfoProto: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Martlet_Onnx_TypeProto: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TypeProto"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}tensor_type\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}tensor_type\0\u{4}\u{3}sequence_type\0\u{3}map_type\0\u{4}\u{3}sparse_tensor_type\0\u{3}optional_type\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -915,6 +962,10 @@ nonisolated extension Martlet_Onnx_TypeProto: SwiftProtobuf.Message, SwiftProtob
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._tensorType) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self._sequenceType) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self._mapType) }()
+      case 8: try { try decoder.decodeSingularBytesField(value: &self._sparseTensorType) }()
+      case 9: try { try decoder.decodeSingularBytesField(value: &self._optionalType) }()
       default: break
       }
     }
@@ -928,11 +979,27 @@ nonisolated extension Martlet_Onnx_TypeProto: SwiftProtobuf.Message, SwiftProtob
     try { if let v = self._tensorType {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    try { if let v = self._sequenceType {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._mapType {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 5)
+    } }()
+    try { if let v = self._sparseTensorType {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 8)
+    } }()
+    try { if let v = self._optionalType {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 9)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Martlet_Onnx_TypeProto, rhs: Martlet_Onnx_TypeProto) -> Bool {
     if lhs._tensorType != rhs._tensorType {return false}
+    if lhs._sequenceType != rhs._sequenceType {return false}
+    if lhs._mapType != rhs._mapType {return false}
+    if lhs._sparseTensorType != rhs._sparseTensorType {return false}
+    if lhs._optionalType != rhs._optionalType {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
