@@ -65,7 +65,7 @@ enum IntegerArithmetic: UInt8, CaseIterable {
     /// Inputs -128...127, weights -255...255, both widened to 16 bits.
     case signed
 
-    /// 4 · 127 · 63 = 32,004 fits in 16 bits; 64 does not.
+    /// What the model contract promises: 4 · 127 · 63 = 32,004 fits in 16 bits. 64 would too (32,512), 65 would not.
     static let sevenBitWeightMax: Int16 = 63
 
     /// The fastest that is exact.

@@ -40,6 +40,8 @@
 
 /// 8 sums, or 8 times the same 4 bytes or 2 halfwords. `SIMD8<Int32>` in Swift.
 typedef int32_t martlet_int32x8 __attribute__((ext_vector_type(8)));
+typedef int8_t martlet_int8x8 __attribute__((ext_vector_type(8)));
+typedef uint8_t martlet_uint8x8 __attribute__((ext_vector_type(8)));
 typedef int16_t martlet_int16x16 __attribute__((ext_vector_type(16)));
 typedef uint16_t martlet_uint16x16 __attribute__((ext_vector_type(16)));
 /// 8 floats. `SIMD8<Float>` in Swift.
@@ -181,7 +183,34 @@ MARTLET_INLINE martlet_int32x8 martlet_dot2(martlet_int32x8 sum, martlet_int32x8
 #endif
 }
 
-/// 8 integers as floats, rounded to the nearest, halves to even. Swift's conversion of vectors goes lane by lane.
+/// 8 integers as floats, rounded to the nearest, halves to even.
 MARTLET_INLINE martlet_float32x8 martlet_float_from_int32(martlet_int32x8 value) {
     return __builtin_convertvector(value, martlet_float32x8);
+}
+
+/// `value` within `low` and `high`; `low` where it is NaN. Instructions of their own, which Swift's `replacing` is not made into.
+MARTLET_INLINE martlet_float32x8 martlet_bound(
+    martlet_float32x8 value, martlet_float32x8 low, martlet_float32x8 high) {
+    value = value > low ? value : low;
+    return value < high ? value : high;
+}
+
+/// The 8 bytes at `bytes`, 0...255.
+MARTLET_INLINE martlet_int32x8 martlet_load_unsigned(const void *bytes) {
+    martlet_uint8x8 value;
+    __builtin_memcpy(&value, bytes, sizeof value);
+    return __builtin_convertvector(value, martlet_int32x8);
+}
+
+/// The 8 bytes at `bytes`, -128...127.
+MARTLET_INLINE martlet_int32x8 martlet_load_signed(const void *bytes) {
+    martlet_int8x8 value;
+    __builtin_memcpy(&value, bytes, sizeof value);
+    return __builtin_convertvector(value, martlet_int32x8);
+}
+
+/// Stores the lowest byte of each of 8 integers.
+MARTLET_INLINE void martlet_store_bytes(void *bytes, martlet_int32x8 value) {
+    martlet_uint8x8 result = __builtin_convertvector(value, martlet_uint8x8);
+    __builtin_memcpy(bytes, &result, sizeof result);
 }
