@@ -19,9 +19,9 @@ enum IntegerKernels {
         /// As `IntegerWeights.bytes`; on a multiple of 32 bytes it is fastest.
         var weights: UnsafeRawPointer
         /// Of a sparse matrix; not read for a dense one.
-        var panels: UnsafePointer<IntegerPanel>?
+        var panels: UnsafePointer<IntegerPanel>
         /// Of a sparse matrix; not read for a dense one.
-        var offsets: UnsafePointer<Int32>?
+        var offsets: UnsafePointer<Int32>
     }
 
     /// Computes all sums of a product, in panel order.
@@ -187,7 +187,8 @@ enum IntegerKernels {
         _ matrix: Matrix, _ inputs: Inputs, _ destination: UnsafeMutablePointer<Vector>,
         _ arithmetic: IntegerArithmetic, hasTable: Bool, vectors: Int
     ) {
-        guard var panel = matrix.panels, var offsets = matrix.offsets else { return }
+        var panel = matrix.panels
+        var offsets = matrix.offsets
         let end = panel + matrix.shape.panels
         var weights = matrix.weights
         var destination = destination

@@ -84,15 +84,16 @@ struct IntegerProductRig {
         let vectors = weights.shape.sumVectors
         var sums = [SIMD8<Int32>](
             repeating: SIMD8(repeating: IntegerProductRig.guardValue), count: vectors + 2)
-        weights.bytes.withUnsafeBytes { weightBytes in
-            weights.panels.withUnsafeBufferPointer { panels in
-                weights.offsets.withUnsafeBufferPointer { offsets in
+        // One more element each, so that an empty array has an address too.
+        (weights.bytes + [0]).withUnsafeBytes { weightBytes in
+            (weights.panels + [IntegerPanel(pairs: -1, rest: -1)]).withUnsafeBufferPointer { panels in
+                (weights.offsets + [-1]).withUnsafeBufferPointer { offsets in
                     (table ?? [0]).withUnsafeBufferPointer { groupOffsets in
                         bytes.withUnsafeBytes { source in
                             sums.withUnsafeMutableBufferPointer { destination in
                                 let matrix = IntegerKernels.Matrix(
                                     shape: weights.shape, weights: weightBytes.baseAddress!,
-                                    panels: panels.baseAddress, offsets: offsets.baseAddress)
+                                    panels: panels.baseAddress!, offsets: offsets.baseAddress!)
                                 IntegerKernels.run(
                                     matrix, source: source.baseAddress! + start,
                                     groupOffsets: table == nil ? nil : groupOffsets.baseAddress,
