@@ -1,0 +1,48 @@
+/// How floats become bytes: ONNX QuantizeLinear, with a clip before it at no cost.
+///
+/// A byte is round(x / scale) + zero point, saturated, halves to the even neighbour. Quantising does not decrease, so that a
+/// clip before it is the same as a bound on the result: quantise(clip(x, a, b)) = clip(quantise(x), quantise(a),
+/// quantise(b)). A rectifier is a clip at 0.
+///
+/// A NaN gives the least byte that the bounds allow, as a maximum instruction with the bound as second operand does. ONNX
+/// does not define it; this keeps inputs within `range` whatever comes, which the fast products rely on.
+struct Quantization: BitwiseCopyable {
+    let scale: Float
+    let zeroPoint: Int32
+    let isSigned: Bool
+    /// The bounds of round(x / scale), whole numbers within ±510.
+    let low: Float
+    let high: Float
+    /// 1 / scale, if multiplying by it gives the bits of dividing by scale: if both are normal powers of two. A division takes
+    /// five cycles for 8 floats, a multiplication half of one. Otherwise 0.
+    let exactInverse: Float
+
+    /// Nil if ONNX leaves the result open: unless scale is finite and above 0, the zero point is such a byte, and no bound is
+    /// NaN.
+    ///
+    /// - Parameters:
+    ///   - isSigned: Whether the bytes are `Int8`, else `UInt8`.
+    ///   - clipLow: The least value before quantising; all are `clipHigh` if it is above that, as in ONNX.
+    init?(
+        scale: Float, zeroPoint: Int32, isSigned: Bool, clipLow: Float = -.infinity, clipHigh: Float = .infinity
+    ) {
+        let bytes: ClosedRange<Int32> = isSigned ? -128...127 : 0...255
+        guard scale > 0, scale.isFinite, bytes.contains(zeroPoint), !clipLow.isNaN, !clipHigh.isNaN else { return nil }
+        self.scale = scale
+        self.zeroPoint = zeroPoint
+        self.isSigned = isSigned
+        let least = Float(bytes.lowerBound - zeroPoint)
+        let greatest = Float(bytes.upperBound - zeroPoint)
+        func bounded(_ clip: Float) -> Float {
+            min(max((clip / scale).rounded(.toNearestOrEven), least), greatest)
+        }
+        high = bounded(clipHigh)
+        low = min(bounded(clipLow), high)
+        let inverse = 1 / scale
+        let isExact = scale.isNormal && inverse.isNormal && scale.significand == 1
+        exactInverse = isExact ? inverse : 0
+    }
+
+    /// The bytes that can come out.
+    var range: ClosedRange<Int> { Int(low) + Int(zeroPoint)...Int(high) + Int(zeroPoint) }
+}
