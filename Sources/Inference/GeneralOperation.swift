@@ -125,7 +125,8 @@ extension GeneralOperation {
             case .subtract: value = x &- y
             case .multiply: value = x &* y
             // Division by 0 has no result in the specification; here it is 0.
-            case .divide where type == .uint64Type: value = y == 0 ? 0 : Int64(bitPattern: UInt64(bitPattern: x) / UInt64(bitPattern: y))
+            case .divide where type == .uint64 && y != 0:
+                value = Int64(bitPattern: UInt64(bitPattern: x) / UInt64(bitPattern: y))
             case .divide: value = y == 0 ? 0 : x.dividedReportingOverflow(by: y).partialValue
             case .minimum: value = min(x, y)
             default: value = max(x, y)
@@ -170,7 +171,7 @@ extension GeneralOperation {
         case .float, .byte: Double(memory.floats(operand)[index])
         case .double: memory.doubles(operand)[index]
         case .integer:
-            type == .uint64Type
+            type == .uint64
                 ? Double(UInt64(bitPattern: memory.integers(operand)[index])) : Double(memory.integers(operand)[index])
         }
     }
@@ -309,19 +310,40 @@ extension Arithmetic {
 extension Int64 {
     /// The number without its fraction, within the range of 64 bits; 0 for NaN.
     init(clampedFrom value: Double) {
-        if value.isNaN { self = 0 } else if value >= 9.2e18 { self = .max } else if value <= -9.2e18 { self = .min } else { self = Int64(value) }
+        if value.isNaN {
+            self = 0
+        } else if abs(value) >= 0x1p63 {
+            self = value > 0 ? .max : .min
+        } else {
+            self = Int64(value)
+        }
     }
 }
 
 extension ElementType {
-    static var uint64Type: ElementType? { nil }
+    /// The values of an integer type, as 64-bit integers; nil where these hold all.
+    private var bounds: ClosedRange<Int64>? {
+        switch self {
+        case .int8: -128...127
+        case .uint8: 0...255
+        case .int16: -32_768...32_767
+        case .uint16: 0...65_535
+        case .int32: Int64(Int32.min)...Int64(Int32.max)
+        case .uint32: 0...Int64(UInt32.max)
+        case .bool: 0...1
+        default: nil
+        }
+    }
 
     /// A 64-bit integer brought into the type's range, modulo its size.
     func wrapped(_ value: Int64) -> Int64 {
         switch self {
         case .int8: Int64(Int8(truncatingIfNeeded: value))
         case .uint8: Int64(UInt8(truncatingIfNeeded: value))
+        case .int16: Int64(Int16(truncatingIfNeeded: value))
+        case .uint16: Int64(UInt16(truncatingIfNeeded: value))
         case .int32: Int64(Int32(truncatingIfNeeded: value))
+        case .uint32: Int64(UInt32(truncatingIfNeeded: value))
         case .bool: value & 1
         default: value
         }
@@ -331,15 +353,17 @@ extension ElementType {
     /// point.
     func saturated(_ value: Float, plus zeroPoint: Int64) -> Int64 {
         let rounded = value.rounded(.toNearestOrEven)
-        let sum = (rounded.isNaN ? 0 : Int64(min(max(rounded, -1e9), 1e9))) &+ zeroPoint
-        switch self {
-        case .int8: return min(max(sum, -128), 127)
-        case .uint8: return min(max(sum, 0), 255)
-        case .int32: return min(max(sum, Int64(Int32.min)), Int64(Int32.max))
-        default: return sum
-        }
+        let sum = (rounded.isNaN ? 0 : Int64(min(max(rounded, -1e15), 1e15))) &+ zeroPoint
+        guard let bounds else { return sum }
+        return min(max(sum, bounds.lowerBound), bounds.upperBound)
     }
 
     /// A float rounded to the type's precision.
-    func rounded(_ value: Float) -> Float { value }
+    func rounded(_ value: Float) -> Float {
+        switch self {
+        case .float16: value.roundedToFloat16
+        case .bfloat16: value.roundedToBFloat16
+        default: value
+        }
+    }
 }

@@ -18,34 +18,35 @@ extension GraphCompiler {
         ]
     }
 
-    /// The fixed shape of an input, a symbolic extent being 1: one tick of one instrument at a time.
-    private func shape(_ value: GraphValue) throws(ModelError) -> [Int] {
-        guard value.elementType == .float else {
-            throw .value(name: value.name, reason: "it is \(value.elementType), expected float32")
-        }
-        var count = 1
-        var shape: [Int] = []
-        for dimension in value.shape {
-            let extent = if case .fixed(let extent) = dimension { extent } else { 1 }
-            let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-            guard extent > 0, !overflow, product <= ModelLimits.elements else {
-                throw .value(
-                    name: value.name,
-                    reason: "shape \(value.shape), expected 1 to \(ModelLimits.elements) elements")
-            }
-            count = product
-            shape.append(extent)
-        }
-        return shape
+    /// Compiles the graph of a model with as many horizons as stated.
+    ///
+    /// - Parameters:
+    ///   - featureIndices: For each element of the model's input its index in the caller's feature vector.
+    ///   - featureCount: Length of the caller's feature vector.
+    static func compile(
+        _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int
+    ) throws(ModelError) -> LayerList {
+        var compiler = GraphCompiler(graph: graph)
+        try compiler.defineInputs(featureIndices: featureIndices, featureCount: featureCount)
+        try compiler.compileNodes()
+        try compiler.bindOutputs(horizonCount: horizonCount)
+        compiler.list.runAhead()
+        return compiler.list
     }
 
     /// Defines `features` and the states.
-    mutating func defineInputs() throws(ModelError) {
+    private mutating func defineInputs(featureIndices: [Int], featureCount: Int) throws(ModelError) {
         var hasFeatures = false
         for input in graph.inputs {
-            let shape = try shape(input)
+            guard input.elementType == .float else {
+                throw .value(name: input.name, reason: "it is \(input.elementType), expected float32")
+            }
+            let shape = try fixedShape(input)
+            guard !shape.contains(0) else {
+                throw .value(name: input.name, reason: "shape \(input.shape), expected 1 element or more")
+            }
             if input.name == GraphCompiler.featuresName {
-                try defineFeatures(input, shape: shape)
+                try defineFeatures(input, shape: shape, featureIndices.map { Int32($0) }, featureCount: featureCount)
                 hasFeatures = true
             } else if input.name.hasPrefix("state_") {
                 try defineState(input, shape: shape)
@@ -59,24 +60,42 @@ extension GraphCompiler {
         }
     }
 
-    private mutating func defineFeatures(_ input: GraphValue, shape: [Int]) throws(ModelError) {
+    private mutating func defineFeatures(
+        _ input: GraphValue, shape: [Int], _ indices: [Int32], featureCount: Int
+    ) throws(ModelError) {
         guard shape.count == 3, shape[0] == 1 else {
             throw .value(name: input.name, reason: "shape \(input.shape), expected [1, T, F]")
         }
-        guard shape[1] == 1 else {
-            throw .value(
-                name: input.name,
-                reason: "a window of \(shape[1]) ticks is not supported: one tick at a time, [1, 1, F]")
-        }
-        guard shape[2] == featureIndices.count else {
+        guard shape[2] == indices.count else {
             throw .value(
                 name: input.name,
                 reason:
-                    "\(shape[2]) features, but metadata 'martlet.feature_names' lists \(featureIndices.count)"
+                    "\(shape[2]) features, but metadata 'martlet.feature_names' lists \(indices.count)"
             )
         }
-        let source = Operand(space: .features, offset: 0, count: featureCount)
-        values[input.name] = ShapedValue(value: .selection(source, featureIndices), shape: shape)
+        let node = Node(name: input.name, operatorName: "input", inputs: [], outputs: [])
+        let source = try allocate(featureCount, place: .features)
+        let first = indices[0]
+        let isRun = indices.enumerated().allSatisfy { $1 == first + Int32($0) }
+        guard shape[1] > 1 else {
+            let operand = isRun
+                ? source.part(Int(first), indices.count) : try gathered(source, indices, shape: shape, node)
+            values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
+            return
+        }
+        let row = try gathered(source, indices, shape: [shape[2]], node)
+        let ring = try pushed(row, width: shape[2], depth: shape[1], node)
+        let width = (shape[2] + 15) / 16 * 16
+        let view = View(ring, start: 0, shape: shape, strides: [shape[1] * width, width, 1])
+        values[input.name] = ShapedValue(value: .view(view), type: .float, shape: shape)
+    }
+
+    /// Keeps the newest rows of a value, this tick's among them, in the state: all of the ring.
+    mutating func pushed(_ row: Operand, width: Int, depth: Int, _ node: Node) throws(ModelError) -> Operand {
+        let padded = (width + 15) / 16 * 16
+        let ring = try allocate(depth * padded, place: .ring(depth: depth, width: padded))
+        try append(node, .push(source: row), to: ring.part((depth - 1) * padded, width), shape: [width])
+        return ring
     }
 
     private mutating func defineState(_ input: GraphValue, shape: [Int]) throws(ModelError) {
@@ -84,24 +103,24 @@ extension GraphCompiler {
         guard graph.outputs.contains(where: { $0.name == next }) else {
             throw .value(name: input.name, reason: "there is no output '\(next)' that carries it on")
         }
-        let count = shape.reduce(1, *)
-        values[input.name] = ShapedValue(
-            value: .operand(Operand(space: .state, offset: list.stateCount, count: count)), shape: shape)
-        list.stateCount += padded(count)
-        guard list.stateCount <= ModelLimits.arenaElements else {
-            throw .limit(what: "elements of state", found: list.stateCount, limit: ModelLimits.arenaElements)
+        let operand = try allocate(shape.reduce(1, *), place: .state)
+        stateElements += operand.count
+        guard stateElements <= ModelLimits.stateElements else {
+            throw .limit(what: "elements of state", found: stateElements, limit: ModelLimits.stateElements)
         }
+        states[input.name] = operand
+        values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
     }
 
     /// Checks the outputs against the contract and notes where they lie.
-    mutating func bindOutputs(horizonCount: Int) throws(ModelError) {
+    private mutating func bindOutputs(horizonCount: Int) throws(ModelError) {
         let shapes = GraphCompiler.outputShapes(horizonCount: horizonCount)
         guard graph.outputs.contains(where: { $0.name == GraphCompiler.probabilitiesName }) else {
             throw .value(name: GraphCompiler.probabilitiesName, reason: "the output is missing")
         }
         for output in graph.outputs {
-            guard let value = values[output.name] else {
-                throw .value(name: output.name, reason: "the output is not computed")
+            guard let value = values[output.name], value.type == .float else {
+                throw .value(name: output.name, reason: "the output is not computed, or is no float32")
             }
             // Contract errors at an output are reported as at a node of its name.
             let node = Node(name: output.name, operatorName: "output", inputs: [], outputs: [])
@@ -109,7 +128,8 @@ extension GraphCompiler {
                 guard value.shape == shape else {
                     throw .value(name: output.name, reason: "shape \(value.shape), expected \(shape)")
                 }
-                list.outputs[output.name] = try arenaOperand(value, node)
+                let operand = try arenaOperand(value, node)
+                list.outputs[output.name] = (View(operand, shape: shape), .float)
             } else {
                 try bindState(output, value, node)
             }
@@ -121,28 +141,29 @@ extension GraphCompiler {
     ) throws(ModelError) {
         let suffix = "_next"
         let stateName = String(output.name.dropLast(suffix.count))
-        guard output.name.hasPrefix("state_"), output.name.hasSuffix(suffix),
-            graph.inputs.contains(where: { $0.name == stateName }), let state = values[stateName],
-            case .operand(let destination) = state.value
+        guard output.name.hasPrefix("state_"), output.name.hasSuffix(suffix), let destination = states[stateName],
+            let input = graph.inputs.first(where: { $0.name == stateName })
         else {
             throw .value(
                 name: output.name,
                 reason: "it is not an output of the model contract, nor the next value of a state input")
         }
-        guard value.shape == state.shape else {
-            throw .value(name: output.name, reason: "shape \(value.shape), expected \(state.shape)")
+        let shape = try fixedShape(input)
+        guard value.shape == shape else {
+            throw .value(name: output.name, reason: "shape \(value.shape), expected \(shape)")
         }
-        if case .operand(destination) = value.value { return }
+        let view = try self.view(of: value, node)
+        if view.operand == destination, view.isContiguous { return }
         // The states are written after all are read, so that one state can take over another's value.
         list.stateUpdates.append((try arenaOperand(value, node), destination))
     }
 
+    /// The elements of a value side by side in the engine's memory.
     private mutating func arenaOperand(_ value: ShapedValue, _ node: Node) throws(ModelError) -> Operand {
-        let operand = try materialised(value, node)
-        guard operand.space != .arena else { return operand }
-        let copy = try allocate(operand.count)
-        try append(
-            Layer(name: node.name, operation: .copy(source: operand), destination: copy, shape: value.shape))
+        let operand = try contiguous(try view(of: value, node), node)
+        if place(operand) == .arena { return operand }
+        let copy = try allocate(operand.count, place: .pinned)
+        try append(node, .copy(source: operand), to: copy, shape: value.shape)
         return copy
     }
 }

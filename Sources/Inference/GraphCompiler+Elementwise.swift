@@ -241,16 +241,6 @@ extension GraphCompiler {
     }
 }
 
-extension Tensor {
-    /// The elements as 64-bit floats, whatever their type.
-    var numbers: [Double]? {
-        if let floats = floatValues { return floats.map(Double.init) }
-        if let integers { return integers.map(Double.init) }
-        if case .double(let values) = elements { return values }
-        return nil
-    }
-}
-
 extension Layer {
     /// This linear layer with a function of its results, or nil where it has one already or is no linear layer.
     func applying(_ function: Activation) -> Layer? {

@@ -58,7 +58,7 @@ extension GraphCompiler {
             let constant = try input(node, weight).integers, let integers = constant.matrix(map)
         {
             return try appendIntegerProduct(
-                node, view, quantizer, integers, bias: biases, order: order, tables: tables(view))
+                node, view, quantizer, integers, bias: biases, order: order, tables: tables)
         }
         guard let floats = try floatsInput(node, weight, "the weight")?.floats else {
             throw refused(node, "the weight is missing")

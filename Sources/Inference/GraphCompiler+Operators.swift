@@ -15,7 +15,9 @@ extension GraphCompiler {
                     + "\(ModelLimits.opsets.upperBound)")
         }
         if isConstant(node), node.operatorName != "DequantizeLinear" { return try fold(node) }
-        if try compileElementwise(node) || compileLayout(node) || compileProduct(node) { return }
+        if try compileElementwise(node) { return }
+        if try compileLayout(node) { return }
+        if try compileProduct(node) { return }
         switch node.operatorName {
         case "Constant": try compileConstant(node)
         case "ConstantOfShape": try compileConstantOfShape(node)
@@ -165,17 +167,15 @@ extension GraphCompiler {
 extension Tensor {
     /// `count` times the only element.
     func repeated(_ count: Int, shape: [Int]) -> Tensor? {
-        func make<Element>(_ values: [Element]) -> [Element] { Array(repeating: values[0], count: count) }
-        let elements: Elements
-        switch self.elements {
-        case .float(let values): elements = .float(make(values))
-        case .double(let values): elements = .double(make(values))
-        case .int64(let values): elements = .int64(make(values))
-        case .int32(let values): elements = .int32(make(values))
-        case .int8(let values): elements = .int8(make(values))
-        case .uint8(let values): elements = .uint8(make(values))
-        case .bool(let values): elements = .bool(make(values))
+        if let value = floatValues?.first {
+            return Tensor(
+                name: name, shape: shape, floats: Array(repeating: value, count: count), type: elementType)
         }
-        return Tensor(name: name, shape: shape, elements: elements)
+        if let value = integerValues?.first {
+            return Tensor(
+                name: name, shape: shape, integers: Array(repeating: value, count: count), type: elementType)
+        }
+        guard let value = doubles?.first else { return nil }
+        return Tensor(name: name, shape: shape, elements: .double(Array(repeating: value, count: count)))
     }
 }

@@ -77,10 +77,11 @@ extension GraphCompiler {
         let isByte = parameters.type == .uint8 || parameters.type == .int8
         let view = try floatInput(node, 0)
         if parameters.isUniform, isByte, !isFolding {
-            let isSigned = parameters.type == .int8
-            let quantizer = Quantizer(
-                scale: parameters.scales[0], zeroPoint: Int(parameters.zeroPoints[0]), isSigned: isSigned,
-                codes: Quantizer.limits(isSigned: isSigned))
+            guard
+                let quantizer = Quantization(
+                    scale: parameters.scales[0], zeroPoint: Int32(parameters.zeroPoints[0]),
+                    isSigned: parameters.type == .int8)
+            else { throw refused(node, "a scale of \(parameters.scales[0])") }
             return try define(
                 node, .quantized(view, quantizer.bounded(by: value.range)), parameters.type, shape: value.shape)
         }
@@ -122,7 +123,7 @@ extension GraphCompiler {
     // MARK: Elements of quantised values
 
     /// The codes as integers.
-    mutating func quantizedElements(_ view: View, _ quantizer: Quantizer, _ node: Node) throws(ModelError) -> View {
+    mutating func quantizedElements(_ view: View, _ quantizer: Quantization, _ node: Node) throws(ModelError) -> View {
         let operand = try contiguous(view, node)
         let destination = try allocate(operand.count, .integer)
         try append(
@@ -136,7 +137,7 @@ extension GraphCompiler {
 
     /// The floats that the codes stand for.
     mutating func dequantizedElements(
-        _ view: View, _ quantizer: Quantizer, _ node: Node
+        _ view: View, _ quantizer: Quantization, _ node: Node
     ) throws(ModelError) -> View {
         let flat = try flat(view, node)
         let bytes = try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
@@ -147,7 +148,7 @@ extension GraphCompiler {
 
     /// The codes as bytes, made once.
     private mutating func quantizedBytes(
-        _ operand: Operand, _ quantizer: Quantizer, shape: [Int], _ node: Node
+        _ operand: Operand, _ quantizer: Quantization, shape: [Int], _ node: Node
     ) throws(ModelError) -> Operand {
         let key = QuantizedKey(
             operand: operand.buffer, offset: operand.offset, count: operand.count, quantizer: quantizer)
@@ -161,7 +162,7 @@ extension GraphCompiler {
     // MARK: Integer products
 
     mutating func appendIntegerProduct(
-        _ node: Node, _ view: View, _ quantizer: Quantizer, _ weights: (matrix: IntegerMatrix, scales: [Float]),
+        _ node: Node, _ view: View, _ quantizer: Quantization, _ weights: (matrix: IntegerMatrix, scales: [Float]),
         bias: [Float], order: OutputOrder, tables: (View) -> ProductTables
     ) throws(ModelError) -> ProductResult {
         guard weights.matrix.columns <= ModelLimits.integerColumns else {

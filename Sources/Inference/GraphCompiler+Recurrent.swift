@@ -175,7 +175,7 @@ extension GraphCompiler {
     }
 
     /// A hidden state in memory, and the quantised value it is of where it is one.
-    private typealias Hidden = (operand: Operand, quantized: (View, Quantizer)?)
+    private typealias Hidden = (operand: Operand, quantized: (View, Quantization)?)
 
     /// The state before the first step; zeros where the graph names none.
     private mutating func initialState(
@@ -197,7 +197,7 @@ extension GraphCompiler {
                 start: view.start + direction * view.strides[directionAxis] + sequence * view.strides[batchAxis],
                 shape: [shape.units], strides: [view.strides[2]])
         }
-        var quantized: (View, Quantizer)?
+        var quantized: (View, Quantization)?
         if case .dequantized(let view, let quantizer) = value.value { quantized = (part(view), quantizer) }
         let operand = try contiguous(part(try floatInput(node, index)), node)
         return (operand, quantized)

@@ -13,9 +13,9 @@ struct GraphCompiler {
         /// A view times `scale` plus `offset`, element by element in row-major order. 32-bit floats.
         case affine(View, scale: [Double], offset: [Double])
         /// What `QuantizeLinear` makes of 32-bit floats: not computed before somebody needs it.
-        case quantized(View, Quantizer)
+        case quantized(View, Quantization)
         /// What `DequantizeLinear` makes of that.
-        case dequantized(View, Quantizer)
+        case dequantized(View, Quantization)
     }
 
     struct ShapedValue {
@@ -39,8 +39,9 @@ struct GraphCompiler {
     private(set) var uses: [String: Int] = [:]
     /// The bytes of quantised values, so that each is quantised once.
     var quantizedOperands: [QuantizedKey: Operand] = [:]
-    /// What keeps a window from being run one tick at a time, if anything.
-    var streaming = StreamPlan()
+    /// The states of the model contract, by the name of their input.
+    var states: [String: Operand] = [:]
+    var stateElements = 0
 
     init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
@@ -93,8 +94,26 @@ struct GraphCompiler {
         guard list.layers.count < ModelLimits.layers else {
             throw .limit(what: "layers", found: list.layers.count + 1, limit: ModelLimits.layers)
         }
+        var operation = operation
+        if case .general(var general) = operation {
+            // General operations find their operands in the engine's memory only.
+            for (index, source) in general.sources.enumerated() where !isInArena(source) {
+                let copy = try allocate(source.count)
+                list.layers.append(
+                    Layer(name: node.name, operation: .copy(source: source), destination: copy, shape: shape))
+                general.sources[index] = copy
+            }
+            operation = .general(general)
+        }
         list.layers.append(Layer(name: node.name, operation: operation, destination: destination, shape: shape))
         return list.layers.count - 1
+    }
+
+    private func isInArena(_ operand: Operand) -> Bool {
+        switch place(operand) {
+        case .arena, .pinned, .constant: true
+        case .features, .state, .ring: false
+        }
     }
 
     // MARK: Values

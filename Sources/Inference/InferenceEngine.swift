@@ -1,7 +1,11 @@
 /// Runs a model one tick at a time. Each worker has its own, for all of its instruments.
 ///
-/// `init` allocates; `step` does not, and calls nothing inside its inner loops. An engine is used on one thread at a
-/// time.
+/// `init` allocates; `step` and `prepare` do not, and call nothing inside their inner loops. An engine is used on one
+/// thread at a time.
+///
+///     engine.step(features: vector, state: &state)    // the outputs are there
+///     publish(engine.outputs)
+///     engine.prepare(state: &state)                   // what the next tick needs and is known already
 public struct InferenceEngine: ~Copyable {
     /// What the model said after the latest step; zeros before the first. The pointers stay the same from step to
     /// step and are valid as long as the engine.
@@ -9,33 +13,15 @@ public struct InferenceEngine: ~Copyable {
 
     private let owner: ModelStorage
     private let identity: ObjectIdentifier
-    private let runner: StepRunner
-    private let steps: UnsafePointer<Step>
-    private let stepCount: Int
-    private let updates: UnsafePointer<StateUpdate>
-    private let updateCount: Int
-    private let arena: UnsafeMutablePointer<Float>
+    private let memory: PlanMemory
 
     /// Allocates the memory that a step needs.
     public init(model: Model) {
         owner = model.storage
         identity = ObjectIdentifier(owner)
-        steps = owner.steps
-        stepCount = owner.stepCount
-        updates = owner.updates
-        updateCount = owner.updateCount
-        let count = max(owner.list.arenaCount, 16)
-        arena = UnsafeMutableRawPointer.allocate(byteCount: count * 4, alignment: 64)
-            .bindMemory(to: Float.self, capacity: count)
-        arena.initialize(repeating: 0, count: count)
-        for (operand, values) in owner.list.constants {
-            for (index, value) in values.enumerated() { arena[operand.offset + index] = value }
-        }
-        runner = StepRunner(packed: owner.packed, arena: arena)
-        outputs = ModelOutputs(list: owner.list, arena: UnsafePointer(arena))
+        memory = PlanMemory(owner.plan)
+        outputs = ModelOutputs(plan: owner.plan, arena: memory.arena)
     }
-
-    deinit { arena.deallocate() }
 
     /// Computes the outputs for one tick of the instrument that `state` belongs to, and moves the state on.
     ///
@@ -45,12 +31,20 @@ public struct InferenceEngine: ~Copyable {
     /// - Precondition: `state` was made by the engine's model.
     public mutating func step(features: UnsafePointer<Float>, state: inout ModelState) {
         precondition(state.identity == identity, "A state is used with the model that made it.")
-        for index in 0..<stepCount {
-            runner.run(steps + index, features: features, state: state.memory)
-        }
-        for index in 0..<updateCount {
-            let update = updates[index]
-            StepRunner.copy(arena + update.source, state.memory + update.destination, count: update.count)
-        }
+        if !state.isPrepared { memory.runAhead(state: state.memory) }
+        memory.runCurrent(features: features, state: state.memory)
+        state.isPrepared = false
+    }
+
+    /// Computes what the next tick of the instrument needs and what depends on its state alone, such as the products
+    /// of the hidden state. To be called when the outputs are out of the way; `step` does it where it was not. The
+    /// outputs are the same bits either way.
+    ///
+    /// - Precondition: `state` was made by the engine's model.
+    public mutating func prepare(state: inout ModelState) {
+        precondition(state.identity == identity, "A state is used with the model that made it.")
+        guard !state.isPrepared else { return }
+        memory.runAhead(state: state.memory)
+        state.isPrepared = true
     }
 }

@@ -174,11 +174,13 @@ struct Layer: Sendable {
         /// Sums of products of elements at `firstStarts[i] + firstTaps[j]` and `secondStarts[i] + secondTaps[j]`.
         case contract(Contraction)
         case gates(GateLayer)
-        case trees(source: Operand, ensemble: TreeEnsemble)
+        case trees(source: Operand, ensemble: TreeEnsemble, labels: Operand?)
         /// `QuantizeLinear` of floats to bytes, after clipping them.
-        case quantize(source: Operand, Quantizer)
-        /// Puts a row into a ring, as its newest.
-        case push(source: Operand, ring: Int)
+        case quantize(source: Operand, Quantization)
+        /// `DequantizeLinear` of bytes.
+        case dequantize(source: Operand, Quantization)
+        /// Puts a row into the ring of the destination, as its newest.
+        case push(source: Operand)
         /// What has no kernel of its own: integers, 64-bit floats, conversions.
         case general(GeneralOperation)
     }
@@ -221,7 +223,7 @@ extension Layer {
         switch operation {
         case .gather(let source, _, _), .copy(let source), .affine(let source, _, _),
             .activation(let source, _), .softmax(let source, _), .reduce(_, let source, _, _),
-            .trees(let source, _), .quantize(let source, _), .push(let source, _):
+            .trees(let source, _, _), .quantize(let source, _), .dequantize(let source, _), .push(let source):
             return [source]
         case .linear(let linear): return [linear.source]
         case .integerLinear(let linear): return [linear.source]
@@ -242,6 +244,7 @@ extension Layer {
             // The update gate is kept there for the second half.
             if case .gruReset = gates.kind { operands.append(gates.hiddenSums) }
             return operands
+        case .trees(_, _, let labels?): return [destination, labels]
         case .general(let operation): return [destination] + operation.furtherDestinations
         default: return [destination]
         }

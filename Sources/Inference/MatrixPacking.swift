@@ -1,17 +1,7 @@
 /// A matrix cut into panels of outputs, with gates and padding in their final order. Only then are empty blocks
 /// looked for: a block that training emptied is empty in this order.
 struct MatrixPacking {
-    /// Which row stands where.
-    enum Order {
-        /// As they are, in panels of 16.
-        case rows(Int)
-        /// As they are, in one panel of 8 or 16, summed in 4 chains.
-        case narrow(Int)
-        /// 8 units of each gate make a panel, so that a panel holds all that 8 units need.
-        case gates(Int, units: Int)
-    }
-
-    let order: Order
+    let order: OutputOrder
     let columns: Int
     let panels: Int
     /// Vectors of 8 outputs per panel.
@@ -20,6 +10,8 @@ struct MatrixPacking {
     let bias: [Float]
     /// For each panel the columns that hold a weight that is not zero, ascending.
     let columnsOfPanel: [[Int]]
+    /// Whether the matrix is one panel, summed in 4 chains.
+    let isNarrow: Bool
     var isSparse = false
     var predictedCycles = 0.0
 
@@ -27,20 +19,23 @@ struct MatrixPacking {
     /// For each output in panel order the matrix row, or nil for padding.
     private let rows: [Int?]
 
-    init(_ matrix: Matrix, order: Order) {
+    init(_ matrix: Matrix, order: OutputOrder) {
         self.matrix = matrix
         self.order = order
         columns = matrix.columns
+        isNarrow = matrix.chains == 4
+        let rows: [Int?]
         switch order {
-        case .rows(let count):
-            vectors = 2
-            panels = (count + 15) / 16
-            rows = (0..<panels * 16).map { $0 < count ? $0 : nil }
-        case .narrow(let count):
-            vectors = (count + 7) / 8
+        case .rows where isNarrow:
+            vectors = (matrix.rows + 7) / 8
             panels = 1
-            rows = (0..<vectors * 8).map { $0 < count ? $0 : nil }
-        case .gates(let gates, let units):
+            rows = (0..<vectors * 8).map { $0 < matrix.rows ? $0 : nil }
+        case .rows:
+            vectors = 2
+            panels = (matrix.rows + 15) / 16
+            rows = (0..<panels * 16).map { $0 < matrix.rows ? $0 : nil }
+        case .gates(let gates):
+            let units = matrix.rows / gates
             vectors = gates
             panels = (units + 7) / 8
             rows = (0..<panels * gates * 8).map { index in
@@ -49,15 +44,20 @@ struct MatrixPacking {
                 return unit < units ? gate * units + unit : nil
             }
         }
+        self.rows = rows
         bias = rows.map { row in row.map { matrix.bias[$0] } ?? 0 }
-        let width = vectors * 8
-        let rows = rows
-        columnsOfPanel = (0..<panels).map { panel in
-            (0..<matrix.columns).filter { column in
-                rows[panel * width..<(panel + 1) * width].contains { row in
-                    row.map { matrix.weights[$0 * matrix.columns + column] != 0 } ?? false
-                }
+        columnsOfPanel = MatrixPacking.columns(matrix, rows, panels: panels, width: vectors * 8)
+    }
+
+    /// For each panel of `width` outputs the columns that hold a weight that is not zero.
+    private static func columns(_ matrix: Matrix, _ rows: [Int?], panels: Int, width: Int) -> [[Int]] {
+        (0..<panels).map { panel in
+            var isUsed = Array(repeating: false, count: matrix.columns)
+            for case let row? in rows[panel * width..<min((panel + 1) * width, rows.count)] {
+                let start = row * matrix.columns
+                for column in 0..<matrix.columns where matrix.weights[start + column] != 0 { isUsed[column] = true }
             }
+            return isUsed.indices.filter { isUsed[$0] }
         }
     }
 
@@ -91,8 +91,8 @@ struct MatrixPacking {
         return weights
     }
 
-    /// The blocks that are not empty, in the order of `SparseKernels`.
-    func sparse() -> (panels: [SparsePanel], indices: [Int32], weights: [Float]) {
+    /// The blocks that are not empty, in the order of `SparseKernels`; `places` says where each input is.
+    func sparse(_ places: [Int32]) -> (panels: [SparsePanel], indices: [Int32], weights: [Float]) {
         let width = vectors * 8
         var result: (panels: [SparsePanel], indices: [Int32], weights: [Float]) = ([], [], [])
         for panel in 0..<panels {
@@ -104,7 +104,7 @@ struct MatrixPacking {
                 SparsePanel(
                     pairs: Int32(pairs), rest: Int32(rest.count), restIsOdd: even.count > odd.count ? 0 : 1))
             for column in zip(even, odd).flatMap({ [$0, $1] }) + rest {
-                result.indices.append(Int32(column))
+                result.indices.append(places[column])
                 for output in panel * width..<(panel + 1) * width {
                     result.weights.append(weight(output, column))
                 }
@@ -112,4 +112,30 @@ struct MatrixPacking {
         }
         return result
     }
+
+    /// The columns of each chain of each panel of 16 outputs, or 8 at the end, in the order of `RowKernels`: all
+    /// columns, or those with a weight that is not zero.
+    func rowPanels(
+        _ places: [Int32], keepsZeros: Bool
+    ) -> (chains: [Int32], places: [Int32], weights: [Float]) {
+        var result: (chains: [Int32], places: [Int32], weights: [Float]) = ([], [], [])
+        let count = (rows.count + 15) / 16
+        let used = MatrixPacking.columns(matrix, rows, panels: count, width: 16)
+        for panel in 0..<count {
+            let outputs = panel * 16..<min((panel + 1) * 16, rows.count)
+            let listed = keepsZeros ? Array(0..<columns) : used[panel]
+            for chain in 0..<matrix.chains {
+                let members = listed.filter { $0 % matrix.chains == chain }
+                result.chains.append(Int32(members.count))
+                for column in members {
+                    result.places.append(places[column])
+                    for output in outputs { result.weights.append(weight(output, column)) }
+                }
+            }
+        }
+        return result
+    }
+
+    /// Vectors of outputs.
+    var outputVectors: Int { rows.count / 8 }
 }

@@ -14,19 +14,19 @@ public struct Model: Sendable {
     public var metadata: ModelMetadata { storage.metadata }
 
     /// The layers in the order in which they run.
-    public var plan: [PlannedLayer] { storage.plan }
+    public var plan: [PlannedLayer] { storage.plan.layers }
 
     /// Names of the outputs of the model contract that the model has, `probabilities` among them, sorted.
-    public var outputNames: [String] { storage.list.outputs.keys.sorted() }
+    public var outputNames: [String] { storage.plan.list.outputs.keys.sorted() }
 
     /// Floats that `InferenceEngine.step` reads: the length of the feature set.
     public var featureCount: Int { storage.featureCount }
 
     /// Bytes of packed weights.
-    public var packedByteCount: Int { storage.packedByteCount }
+    public var packedByteCount: Int { storage.plan.packedByteCount }
 
-    /// Floats of one instrument's recurrent state, padding included.
-    public var stateCount: Int { storage.list.stateCount }
+    /// Words of 32 bits of one instrument's recurrent state, padding included.
+    public var stateCount: Int { storage.stateByteCount / 4 }
 
     /// The plan as text, one line per layer.
     public var planDescription: String {
@@ -60,8 +60,7 @@ public struct Model: Sendable {
             graph, featureIndices: indices, featureCount: availableFeatures.count,
             horizonCount: metadata.horizons.count)
         storage = ModelStorage(
-            metadata: metadata, list: list, featureCount: availableFeatures.count,
-            packer: Packer(list, policy: kernels))
+            metadata: metadata, list: list, featureCount: availableFeatures.count, policy: kernels)
     }
 
     private static func indices(of names: [String], in available: [String]) throws(ModelError) -> [Int] {
@@ -86,61 +85,26 @@ public struct Model: Sendable {
 
 /// What the copies of a `Model` share.
 ///
-/// `@unchecked Sendable`: the memory behind the pointers is written in `init` and read only from then on, by any
+/// `@unchecked Sendable`: the memory behind the pointer is written in `init` and read only from then on, by any
 /// thread, until `deinit`.
 final class ModelStorage: @unchecked Sendable {
     let metadata: ModelMetadata
-    let list: LayerList
     let featureCount: Int
-    let plan: [PlannedLayer]
-    let packedByteCount: Int
-    /// Weights, biases and tables, each part on a cache line.
-    let packed: UnsafeRawPointer
-    let steps: UnsafePointer<Step>
-    let stepCount: Int
-    let updates: UnsafePointer<StateUpdate>
-    let updateCount: Int
+    let plan: PlanStorage
+    let stateByteCount: Int
+    /// An instrument's state before its first tick.
+    let initialState: UnsafeRawPointer
 
-    init(metadata: ModelMetadata, list: LayerList, featureCount: Int, packer: Packer) {
+    init(metadata: ModelMetadata, list: LayerList, featureCount: Int, policy: KernelPolicy) {
         self.metadata = metadata
-        self.list = list
         self.featureCount = featureCount
-        plan = packer.plan
-        packedByteCount = packer.bytes.count
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(packer.bytes.count, 64), alignment: 64)
-        packer.bytes.withUnsafeBytes {
-            memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count)
-        }
-        packed = UnsafeRawPointer(memory)
-        steps = UnsafePointer(ModelStorage.allocated(packer.steps))
-        stepCount = packer.steps.count
-        let updates = list.stateUpdates.map { source, destination in
-            StateUpdate(source: source.offset, destination: destination.offset, count: source.count)
-        }
-        self.updates = UnsafePointer(ModelStorage.allocated(updates))
-        updateCount = updates.count
+        plan = PlanStorage(list, policy: policy)
+        stateByteCount = max(plan.placement.stateBytes, 64)
+        let state = UnsafeMutableRawPointer.allocate(byteCount: stateByteCount, alignment: 64)
+        state.initializeMemory(as: UInt8.self, repeating: 0, count: stateByteCount)
+        PlanMemory(plan).reset(state)
+        initialState = UnsafeRawPointer(state)
     }
 
-    deinit {
-        packed.deallocate()
-        steps.deallocate()
-        updates.deallocate()
-    }
-
-    private static func allocated<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<
-        Element
-    > {
-        let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(values.count, 1))
-        for (index, value) in values.enumerated() {
-            (memory + index).initialize(to: value)
-        }
-        return memory
-    }
-}
-
-/// A copy from the arena to the state at the end of a step, in floats.
-struct StateUpdate: BitwiseCopyable {
-    var source: Int
-    var destination: Int
-    var count: Int
+    deinit { initialState.deallocate() }
 }

@@ -47,12 +47,20 @@ public enum ModelLimits {
     public static let horizons = 64
     /// Elements of one intermediate value.
     public static let elements = 1 << 20
-    /// Elements of all intermediate values together, 64 MiB: far beyond what runs within a tick.
-    public static let arenaElements = 1 << 24
+    /// Elements of one buffer, padding included.
+    public static let bufferElements = 1 << 22
+    /// Elements of all intermediate values together, 256 MiB: far beyond what runs within a tick.
+    public static let arenaElements = 1 << 26
+    /// Elements of one instrument's state, 64 MiB.
+    public static let stateElements = 1 << 24
+    /// Weights of one matrix, those of absent connections of a grouped convolution counted.
+    public static let weights = 1 << 24
+    /// Inputs of an integer product: more could overflow its 32-bit sums.
+    public static let integerColumns = IntegerMatrix.columnsMax
     /// Layers of a plan.
     public static let layers = 10_000
     /// Dimensions of one intermediate value.
     public static let rank = 8
     /// Oldest and newest version of the default operator set whose forms of the operators are known.
-    public static let opsets = 13...27
+    public static let opsets = 1...27
 }

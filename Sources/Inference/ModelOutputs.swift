@@ -17,9 +17,13 @@ public struct ModelOutputs {
     /// One target position, -1 to 1.
     public let position: UnsafePointer<Float>?
 
-    init(list: LayerList, arena: UnsafePointer<Float>) {
+    init(plan: PlanStorage, arena: UnsafeRawPointer) {
         func pointer(_ name: String) -> UnsafePointer<Float>? {
-            list.outputs[name].map { arena + $0.offset }
+            plan.list.outputs[name].map { output in
+                let operand = output.view.operand
+                return (arena + plan.placement.offsets[operand.buffer]).assumingMemoryBound(to: Float.self)
+                    + operand.offset
+            }
         }
         guard let probabilities = pointer(GraphCompiler.probabilitiesName) else {
             preconditionFailure("The compiler refuses a graph without probabilities.")

@@ -2,8 +2,9 @@
 ///
 /// Belongs to the worker that owns the instrument and is used on its thread only.
 public struct ModelState: ~Copyable {
-    let memory: UnsafeMutablePointer<Float>
-    let count: Int
+    let memory: UnsafeMutableRawPointer
+    /// Whether what depends on the state alone is computed for the next tick.
+    var isPrepared = true
     /// The model that this state belongs to, kept alive so that its identity is not given to another one.
     private let owner: ModelStorage
     let identity: ObjectIdentifier
@@ -11,22 +12,22 @@ public struct ModelState: ~Copyable {
     init(owner: ModelStorage) {
         self.owner = owner
         identity = ObjectIdentifier(owner)
-        count = owner.list.stateCount
-        memory = UnsafeMutableRawPointer.allocate(byteCount: max(count * 4, 64), alignment: 64)
-            .bindMemory(to: Float.self, capacity: max(count, 16))
-        memory.initialize(repeating: 0, count: max(count, 16))
+        memory = .allocate(byteCount: owner.stateByteCount, alignment: 64)
+        memory.copyMemory(from: owner.initialState, byteCount: owner.stateByteCount)
     }
 
     deinit { memory.deallocate() }
 
     /// Forgets all ticks. Does not allocate.
     public mutating func reset() {
-        memory.update(repeating: 0, count: count)
+        memory.copyMemory(from: owner.initialState, byteCount: owner.stateByteCount)
+        isPrepared = true
     }
 
-    /// The state's values, for a checkpoint: `Model.stateCount` floats whose layout is that of the model file's plan.
-    /// Valid as long as this state.
+    /// The state's values, for a checkpoint: `Model.stateCount` words of 32 bits, not all of them floats, whose layout
+    /// is that of the model file's plan. To be read after `InferenceEngine.prepare`. Valid as long as this state.
     public var values: UnsafeMutableBufferPointer<Float> {
-        UnsafeMutableBufferPointer(start: memory, count: count)
+        UnsafeMutableBufferPointer(
+            start: memory.assumingMemoryBound(to: Float.self), count: owner.stateByteCount / 4)
     }
 }

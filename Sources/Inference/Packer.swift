@@ -4,185 +4,292 @@ struct Packer {
     private(set) var bytes: [UInt8] = []
     private(set) var steps: [Step] = []
     private(set) var plan: [PlannedLayer] = []
-    private let policy: KernelPolicy
-    /// Whether the dense weights of the whole model are too large for the first-level cache.
+    /// What has no kernel of its own, with the place of its results.
+    private(set) var generals: [(operation: GeneralOperation, destination: Operand)] = []
+    /// Tree ensembles, by the steps that score them.
+    private(set) var trees: [PackedTrees] = []
+    /// Their classes, where somebody wants them.
+    private(set) var labels: [[Int64]] = []
+    /// Scratch memory of tree ensembles, in bytes.
+    private(set) var scratchBytes = 0
+    let placement: Placement
+    let policy: KernelPolicy
+    /// Whether the weights of the whole model are too large for the first-level cache.
     private let exceedsL1: Bool
+    private let list: LayerList
+    var planned = LayerFigures()
 
     init(_ list: LayerList, policy: KernelPolicy) {
+        self.list = list
         self.policy = policy
-        let weightBytes = list.layers.reduce(0) { $0 + Packer.multiplyAdds($1) * 4 }
-        exceedsL1 = weightBytes > PlannerCosts.l1Bytes
-        for layer in list.layers {
-            pack(layer)
+        placement = Placement(list)
+        exceedsL1 = list.layers.reduce(0) { $0 + $1.weightCount * 4 } > PlannerCosts.l1Bytes
+        for (index, layer) in list.layers.enumerated() {
+            pack(layer, isAhead: index >= list.aheadStart)
         }
     }
 
-    /// Multiply-adds of a layer's matrices as if they were full.
-    private static func multiplyAdds(_ layer: Layer) -> Int {
-        switch layer.operation {
-        case .linear(_, let matrix, _): matrix.weights.count
-        case .gru(let gated, _), .lstm(let gated):
-            gated.inputMatrix.weights.count + gated.hiddenMatrix.weights.count
-        default: 0
-        }
-    }
+    func slot(_ operand: Operand) -> Step.Slot { placement.slot(operand, list) }
 
     // MARK: Layers
 
-    private mutating func pack(_ layer: Layer) {
+    private mutating func pack(_ layer: Layer, isAhead: Bool) {
         let bytesBefore = bytes.count
-        var products: [(matrix: Matrix, packing: MatrixPacking)] = []
+        planned = LayerFigures()
         var step = Step(kind: .copy)
         step.count = layer.destination.count
-        step.destination = Step.Slot(layer.destination)
+        step.destination = slot(layer.destination)
         switch layer.operation {
-        case .gather(let source, let indices):
-            step.kind = .gather
-            step.source = Step.Slot(source)
-            step.table = append(indices)
-        case .copy(let source):
-            step.source = Step.Slot(source)
+        case .gather(let source, let indices, let fill): packGather(source, indices, fill, in: &step)
+        case .copy(let source): step.source = slot(source)
         case .affine(let source, let scale, let offset):
             step.kind = .affine
-            step.source = Step.Slot(source)
+            step.source = slot(source)
             step.table = append(Packer.padded(scale))
             step.table2 = append(Packer.padded(offset))
-        case .linear(let source, let matrix, let activation):
-            step.kind = .linear
-            step.source = Step.Slot(source)
-            set(activation, in: &step)
-            let packing = choose(
-                matrix, order: matrix.chains == 4 ? .narrow(matrix.rows) : .rows(matrix.rows))
-            step.product = pack(packing)
-            products = [(matrix, packing)]
+        case .linear(let linear): packLinear(linear, in: &step)
+        case .integerLinear(let linear): packIntegerLinear(linear, in: &step)
         case .activation(let source, let function):
             step.kind = .activation
-            step.source = Step.Slot(source)
+            step.source = slot(source)
             set(function, in: &step)
-        case .add(let first, let second): setPair(.add, first, second, in: &step)
-        case .subtract(let first, let second): setPair(.subtract, first, second, in: &step)
-        case .multiply(let first, let second): setPair(.multiply, first, second, in: &step)
+        case .combine(let operation, let first, let second):
+            step.kind = operation.stepKind
+            step.source = slot(first)
+            step.second = slot(second)
         case .softmax(let source, let width):
             step.kind = .softmax
-            step.source = Step.Slot(source)
+            step.source = slot(source)
             step.width = width
-        case .gru(let gated, let linearBeforeReset):
-            step.kind = linearBeforeReset ? .gruLinearBeforeReset : .gru
-            products = packGRU(gated, linearBeforeReset: linearBeforeReset, in: &step)
-        case .lstm(let gated):
-            step.kind = .lstm
-            products = packLSTM(gated, in: &step)
+        case .reduce(let reduction, let source, let starts, let taps):
+            packReduction(reduction, source, starts, taps, in: &step)
+        case .contract(let contraction): packContraction(contraction, in: &step)
+        case .gates(let gates): packGates(gates, in: &step)
+        case .trees(let source, let ensemble, let labels):
+            packTrees(source, ensemble, in: &step)
+            self.labels.append(labels == nil ? [] : ensemble.labels)
+            if let labels { step.fourth = slot(labels) }
+        case .quantize(let source, let quantization):
+            step.kind = .quantize
+            step.source = slot(source)
+            step.table = append([quantization])
+        case .dequantize(let source, let quantization):
+            step.kind = .dequantize
+            step.source = slot(source)
+            step.table = append([quantization])
+        case .push(let source): packPush(source, layer.destination, in: &step)
+        case .general(let operation):
+            step.kind = .general
+            step.rows = generals.count
+            generals.append((operation, layer.destination))
         }
         steps.append(step)
-        plan.append(
-            PlannedLayer(
-                layer, products: products, packedByteCount: bytes.count - bytesBefore, exceedsL1: exceedsL1))
+        plan.append(PlannedLayer(layer, planned, packedByteCount: bytes.count - bytesBefore, isAhead: isAhead))
     }
 
-    private mutating func packGRU(
-        _ gated: GatedLayer, linearBeforeReset: Bool, in step: inout Step
-    ) -> [(matrix: Matrix, packing: MatrixPacking)] {
-        setGated(gated, in: &step)
-        let input = choose(gated.inputMatrix, order: .gates(3, units: gated.units))
-        step.product = pack(input)
-        guard !linearBeforeReset else {
-            let hidden = choose(gated.hiddenMatrix, order: .gates(3, units: gated.units))
-            step.hiddenProduct = pack(hidden)
-            return [(gated.inputMatrix, input), (gated.hiddenMatrix, hidden)]
+    private mutating func packGather(_ source: Operand, _ indices: [Int32], _ fill: Float, in step: inout Step) {
+        step.source = slot(source)
+        let runs = Packer.runs(indices)
+        if runs.count * 4 <= indices.count, !indices.contains(where: { $0 < 0 }) {
+            step.kind = .copyRuns
+            step.rows = runs.count
+            step.table = append(runs)
+        } else {
+            step.kind = .gather
+            step.low = fill
+            step.width = indices.contains { $0 < 0 } ? 1 : 0
+            step.table = append(indices)
         }
-        let gateMatrix = gated.hiddenMatrix.slice(rows: 0..<2 * gated.units)
-        let candidateMatrix = gated.hiddenMatrix.slice(rows: 2 * gated.units..<3 * gated.units)
-        let gates = choose(gateMatrix, order: .gates(2, units: gated.units))
-        let candidate = choose(candidateMatrix, order: .rows(gated.units))
-        step.hiddenProduct = pack(gates)
-        step.resetProduct = pack(candidate)
-        step.resetHidden = Step.Slot(gated.resetHidden)
-        step.resetSums = Step.Slot(gated.resetSums)
-        return [(gated.inputMatrix, input), (gateMatrix, gates), (candidateMatrix, candidate)]
     }
 
-    private mutating func packLSTM(
-        _ gated: GatedLayer, in step: inout Step
-    ) -> [(matrix: Matrix, packing: MatrixPacking)] {
-        setGated(gated, in: &step)
-        let input = choose(gated.inputMatrix, order: .gates(4, units: gated.units))
-        let hidden = choose(gated.hiddenMatrix, order: .gates(4, units: gated.units))
-        step.product = pack(input)
-        step.hiddenProduct = pack(hidden)
-        step.cell = Step.Slot(gated.cell)
-        step.nextCell = Step.Slot(gated.nextCell)
-        return [(gated.inputMatrix, input), (gated.hiddenMatrix, hidden)]
+    /// Runs of neighbours in both source and destination.
+    private static func runs(_ indices: [Int32]) -> [CopyRun] {
+        var runs: [CopyRun] = []
+        for (place, index) in indices.enumerated() {
+            if let last = runs.last, last.source + last.count == index {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append(CopyRun(source: index, destination: Int32(place), count: 1))
+            }
+        }
+        return runs
     }
 
-    private func setGated(_ gated: GatedLayer, in step: inout Step) {
-        step.source = Step.Slot(gated.input)
-        step.second = Step.Slot(gated.hidden)
-        step.inputSums = Step.Slot(gated.inputSums)
-        step.hiddenSums = Step.Slot(gated.hiddenSums)
-        step.width = (gated.units + 7) / 8
+    private mutating func packReduction(
+        _ reduction: Reduction, _ source: Operand, _ starts: [Int32], _ taps: [Int32], in step: inout Step
+    ) {
+        switch reduction {
+        case .sum: step.kind = .reduceSum
+        case .mean(let divisor):
+            step.kind = .reduceMean
+            step.low = divisor
+        case .maximum: step.kind = .reduceMaximum
+        }
+        step.source = slot(source)
+        step.table = append(starts)
+        step.table2 = append(taps)
+        step.width = taps.count
     }
 
-    private func setPair(_ kind: Step.Kind, _ first: Operand, _ second: Operand, in step: inout Step) {
-        step.kind = kind
-        step.source = Step.Slot(first)
-        step.second = Step.Slot(second)
+    private mutating func packContraction(_ contraction: Contraction, in step: inout Step) {
+        step.kind = .contract
+        step.source = slot(contraction.first)
+        step.second = slot(contraction.second)
+        step.table = append(contraction.firstStarts)
+        step.table2 = append(contraction.secondStarts)
+        step.table3 = append(contraction.firstTaps)
+        step.table4 = append(contraction.secondTaps)
+        step.width = contraction.firstTaps.count
+        planned.multiplyAdds += contraction.firstTaps.count * contraction.firstStarts.count
+    }
+
+    private mutating func packGates(_ gates: GateLayer, in step: inout Step) {
+        switch gates.kind {
+        case .lstm: step.kind = .lstm
+        case .gru: step.kind = .gru
+        case .gruReset: step.kind = .gruReset
+        case .gruCandidate: step.kind = .gruCandidate
+        case .rnn(let function):
+            step.kind = .rnn
+            set(function, in: &step)
+        }
+        step.source = slot(gates.inputSums)
+        step.second = slot(gates.hiddenSums)
+        step.third = slot(gates.hidden)
+        if let cell = gates.cell { step.fourth = slot(cell) }
+        if let next = gates.nextCell { step.fifth = slot(next) }
+        step.width = (gates.units + 7) / 8
+    }
+
+    private mutating func packTrees(_ source: Operand, _ ensemble: TreeEnsemble, in step: inout Step) {
+        let packed = ensemble.packed()
+        step.kind = .trees
+        step.source = slot(source)
+        step.rows = trees.count
+        step.table = append(packed.bytes)
+        trees.append(packed)
+        scratchBytes = max(scratchBytes, packed.layout.scratchBytes)
+        planned.kernels.append(packed.summary)
+        planned.nanoseconds += packed.predictedNanoseconds
+    }
+
+    private func packPush(_ source: Operand, _ destination: Operand, in step: inout Step) {
+        guard case .ring(let depth, let width) = list.buffers[destination.buffer].place else {
+            preconditionFailure("Rows are pushed into rings.")
+        }
+        step.kind = .push
+        step.source = slot(source)
+        step.count = source.count
+        // The second copy of the row is a whole ring before it.
+        step.width = depth * width * list.buffers[destination.buffer].storage.byteCount
     }
 
     private func set(_ activation: Activation, in step: inout Step) {
+        step.function = activation.stepFunction
         switch activation {
-        case .identity: step.function = .identity
-        case .relu: step.function = .relu
-        case .tanh: step.function = .tanh
-        case .sigmoid: step.function = .sigmoid
-        case .clip(let low, let high):
-            step.function = .clip
+        case .clip(let low, let high), .hardSigmoid(let low, let high):
             step.low = low
             step.high = high
+        case .leakyRelu(let parameter), .elu(let parameter), .power(let parameter): step.low = parameter
+        default: break
         }
     }
 
     // MARK: Matrices
 
-    /// The cheaper of a matrix's dense and sparse form, by `PlannerCosts` or as the policy demands.
-    private func choose(_ matrix: Matrix, order: MatrixPacking.Order) -> MatrixPacking {
-        var packing = MatrixPacking(matrix, order: order)
-        let dense = PlannerCosts.denseCycles(packing, exceedsL1: exceedsL1)
-        let sparse = PlannerCosts.sparseCycles(packing)
-        switch (order, policy) {
-        case (.narrow, _), (_, .dense): packing.isSparse = false
-        case (_, .predicted): packing.isSparse = sparse < dense
-        case (_, .sparse): packing.isSparse = true
+    private mutating func packLinear(_ linear: LinearLayer, in step: inout Step) {
+        step.source = slot(linear.source)
+        set(linear.activation, in: &step)
+        step.rows = linear.rowStarts.count
+        // Vectors from one row of results to the next.
+        step.width = linear.rowWidth / 8
+        var packing = MatrixPacking(linear.matrix, order: linear.order)
+        let isSingle = linear.rowStarts == [0]
+        let needsTable = !linear.isContiguous
+        choose(&packing, rows: linear.rowStarts.count, needsTable: needsTable)
+        step.product.columns = packing.columns
+        if isSingle, packing.isSparse && !packing.isNarrow || !needsTable && !packing.isSparse {
+            step.kind = .linear
+            pack(packing, linear.columnOffsets, in: &step.product)
+        } else {
+            step.kind = .linearRows
+            step.table = append(linear.rowStarts)
+            let panels = packing.rowPanels(linear.columnOffsets, keepsZeros: !packing.isSparse)
+            step.product.panels = packing.outputVectors
+            step.product.lastPanels = linear.matrix.chains
+            step.product.sparsePanels = append(panels.chains)
+            step.product.indices = append(panels.places)
+            step.product.weights = append(panels.weights)
         }
-        packing.predictedCycles = packing.isSparse ? sparse : dense
-        return packing
+        step.product.bias = append(Packer.padded(packing.bias) + Array(repeating: 0, count: 8))
+        planned.add(linear.matrix, packing, rows: linear.rowStarts.count)
     }
 
-    private mutating func pack(_ packing: MatrixPacking) -> PackedProduct {
-        var product = PackedProduct()
-        product.columns = packing.columns
+    /// The cheaper of a matrix's dense and sparse form, by `PlannerCosts` or as the policy demands.
+    private func choose(_ packing: inout MatrixPacking, rows: Int, needsTable: Bool) {
+        let dense = PlannerCosts.denseCycles(packing, rows: rows, exceedsL1: exceedsL1)
+        let sparse = PlannerCosts.sparseCycles(packing, rows: rows)
+        switch policy {
+        case .dense: packing.isSparse = false
+        case .sparse: packing.isSparse = !packing.isNarrow || rows > 1
+        case .predicted: packing.isSparse = sparse < dense && (!packing.isNarrow || rows > 1)
+        }
+        packing.predictedCycles = packing.isSparse ? sparse : dense
+    }
+
+    private mutating func pack(_ packing: MatrixPacking, _ places: [Int32], in product: inout PackedProduct) {
         if packing.isSparse {
             product.form = [2: .sparse16, 3: .sparse24, 4: .sparse32][packing.vectors] ?? .sparse16
             product.panels = packing.panels
-            let sparse = packing.sparse()
+            let sparse = packing.sparse(places)
             product.weights = append(sparse.weights)
             product.indices = append(sparse.indices)
             product.sparsePanels = append(sparse.panels)
-        } else if case .rows = packing.order {
+        } else if packing.isNarrow {
+            product.form = packing.vectors == 1 ? .narrow8 : .narrow16
+            product.weights = append(packing.dense(joining: 1))
+        } else if packing.order == .rows {
             // Panels of 32 where there are two of 16 beside each other.
             product.form = .dense32
             product.panels = packing.panels / 2
             product.lastPanels = packing.panels % 2
             product.weights = append(packing.dense(joining: 2))
-        } else if case .narrow = packing.order {
-            product.form = packing.vectors == 1 ? .narrow8 : .narrow16
-            product.weights = append(packing.dense(joining: 1))
         } else {
             product.form = [2: .dense16, 3: .dense24, 4: .dense32][packing.vectors] ?? .dense16
             product.panels = packing.panels
             product.weights = append(packing.dense(joining: 1))
         }
-        product.bias = append(packing.bias)
-        return product
+    }
+
+    private mutating func packIntegerLinear(_ linear: IntegerLinearLayer, in step: inout Step) {
+        step.kind = .integerLinear
+        step.source = slot(linear.source)
+        set(linear.activation, in: &step)
+        step.rows = linear.rowStarts.count
+        step.width = linear.rowWidth / 8
+        let arithmetic = IntegerArithmetic(
+            inputs: linear.quantizer.range, isSigned: linear.quantizer.isSigned, matrix: linear.matrix)
+        let order: IntegerPacking.Order
+        switch linear.order {
+        case .rows: order = .rows
+        case .gates(let gates): order = .gates(gates)
+        }
+        let packing = IntegerPacking(linear.matrix, order: order, arithmetic: arithmetic)
+        let dense = PlannerCosts.integerCycles(packing, isSparse: false)
+        let sparse = PlannerCosts.integerCycles(packing, isSparse: true)
+        let isSparse = policy == .sparse || policy == .predicted && sparse < dense
+        let weights = isSparse ? packing.sparse() : packing.dense()
+        let product = PackedIntegerProduct(
+            shape: weights.shape, weights: append(weights.bytes), panels: append(weights.panels),
+            offsets: append(weights.offsets),
+            groupOffsets: linear.isContiguous ? -1 : append(linear.groupOffsets), starts: append(linear.rowStarts),
+            corrections: append(
+                packing.inPanelOrder(
+                    linear.matrix.corrections(zeroPoint: linear.quantizer.zeroPoint), padding: 0)),
+            scales: append(packing.inPanelOrder(linear.scales, padding: 0)),
+            bias: append(packing.inPanelOrder(linear.bias, padding: 0)))
+        step.table = append([product])
+        planned.add(linear, packing, isSparse: isSparse, cycles: isSparse ? sparse : dense)
     }
 
     // MARK: Memory
@@ -209,23 +316,73 @@ public enum KernelPolicy: Sendable {
     case sparse
 }
 
-/// Predicted cost of a product in core cycles, from the loads that it makes: two of 32 bytes per cycle from the
-/// first-level cache, one from the second (measured on Zen 4: 170 and 90 GB/s at 2.8 GHz).
-enum PlannerCosts {
-    static let l1Bytes = 32 << 10
-    static let gigahertz = 2.8
-    /// Loop start, sums and store of a panel.
-    static let panelCycles = 8.0
+/// A run of elements that are copied together.
+struct CopyRun: BitwiseCopyable {
+    var source: Int32
+    var destination: Int32
+    var count: Int32
+}
 
-    static func denseCycles(_ packing: MatrixPacking, exceedsL1: Bool) -> Double {
-        let vectors = Double(packing.vectors)
-        let perColumn = exceedsL1 ? max(vectors, (vectors + 1) / 2) : (vectors + 1) / 2
-        return Double(packing.panels) * (Double(packing.columns) * perColumn + panelCycles)
+/// An integer matrix as packed. Offsets are in bytes from the start of the packed memory.
+struct PackedIntegerProduct: BitwiseCopyable {
+    var shape: IntegerShape
+    var weights: Int
+    var panels: Int
+    var offsets: Int
+    /// -1 where the groups of a row lie side by side.
+    var groupOffsets: Int
+    var starts: Int
+    var corrections: Int
+    var scales: Int
+    var bias: Int
+}
+
+extension Arithmetic {
+    var stepKind: Step.Kind {
+        switch self {
+        case .add: .add
+        case .subtract: .subtract
+        case .multiply: .multiply
+        case .divide: .divide
+        case .power: .power
+        case .minimum: .minimum
+        case .maximum: .maximum
+        }
     }
+}
 
-    static func sparseCycles(_ packing: MatrixPacking) -> Double {
-        // Beside the weights a block loads its index and its input.
-        Double(packing.blockCount) * Double(packing.vectors + 2) / 2 + Double(packing.panels) * panelCycles
-            * 2
+extension Activation {
+    var stepFunction: Step.Function {
+        switch self {
+        case .identity: .identity
+        case .relu: .relu
+        case .tanh: .tanh
+        case .sigmoid: .sigmoid
+        case .clip: .clip
+        case .leakyRelu: .leakyRelu
+        case .elu: .elu
+        case .hardSigmoid: .hardSigmoid
+        case .softplus: .softplus
+        case .gelu: .gelu
+        case .geluTanh: .geluTanh
+        case .erf: .erf
+        case .exp: .exp
+        case .sqrt: .sqrt
+        case .negative: .negative
+        case .reciprocal: .reciprocal
+        case .square: .square
+        case .power: .power
+        }
+    }
+}
+
+extension Layer {
+    /// Weights of the layer's matrix.
+    var weightCount: Int {
+        switch operation {
+        case .linear(let linear): linear.matrix.weights.count
+        case .integerLinear(let linear): linear.matrix.weights.count / 4
+        default: 0
+        }
     }
 }

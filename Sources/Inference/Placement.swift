@@ -115,10 +115,16 @@ extension LayerList {
             case .arena, .constant, .state: false
             }
         }
+        // General operations find their operands in the engine's memory only.
+        var general: Set<Int> = []
+        for case let layer in layers {
+            if case .general(let operation) = layer.operation { general.formUnion(operation.sources.map(\.buffer)) }
+        }
         var current: [Layer] = []
         var ahead: [Layer] = []
         for layer in layers {
-            if layer.reads.contains(where: { isCurrent[$0.buffer] }) {
+            let isGeneral = if case .general = layer.operation { true } else { general.contains(layer.destination.buffer) }
+            if isGeneral || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
                 for operand in layer.writes { isCurrent[operand.buffer] = true }
                 current.append(layer)
             } else {

@@ -6,7 +6,7 @@
 ///
 /// A NaN gives the least byte that the bounds allow, as a maximum instruction with the bound as second operand does. ONNX
 /// does not define it; this keeps inputs within `range` whatever comes, which the fast products rely on.
-struct Quantization: BitwiseCopyable {
+struct Quantization: BitwiseCopyable, Hashable, Sendable {
     let scale: Float
     let zeroPoint: Int32
     let isSigned: Bool

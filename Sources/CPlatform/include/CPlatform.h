@@ -11,6 +11,8 @@ extern "C" {
 #define MARTLET_INLINE static inline __attribute__((always_inline))
 
 #include "CInt8.h"
+#include "CPlatformTrees.h"
+#include "Vectors.h"
 
 /// Tells the core that this is a spin loop, which saves power and yields to the sibling hardware thread.
 MARTLET_INLINE void martlet_cpu_pause(void) {

@@ -1,35 +1,12 @@
 import ONNX
 
-/// One scale and zero point for all elements: how floats become bytes.
-struct Quantizer: Hashable, Sendable {
-    /// Positive.
-    var scale: Float
-    var zeroPoint: Int
-    /// Whether the bytes are int8, not uint8.
-    var isSigned: Bool
-    /// Bounds of the codes, by the type or by what is known of the floats.
-    var codes: ClosedRange<Int>
-
-    static func limits(isSigned: Bool) -> ClosedRange<Int> { isSigned ? -128...127 : 0...255 }
-
-    /// Whether the codes are those that the fast integer products take: 7 bits.
-    var isNarrow: Bool { !isSigned && codes.lowerBound >= 0 && codes.upperBound <= 127 }
-
-    /// The same with the codes that floats within `range` have.
-    func bounded(by range: ClosedRange<Float>?) -> Quantizer {
+extension Quantization {
+    /// The same with the bytes that floats within `range` have.
+    func bounded(by range: ClosedRange<Float>?) -> Quantization {
         guard let range else { return self }
-        var result = self
-        result.codes = code(range.lowerBound)...code(range.upperBound)
-        return result
-    }
-
-    /// `saturate(round(value / scale) + zeroPoint)`, halves to the even neighbour; a NaN becomes the zero point.
-    func code(_ value: Float) -> Int {
-        let limits = Quantizer.limits(isSigned: isSigned)
-        let quotient = (value / scale).rounded(.toNearestOrEven)
-        guard !quotient.isNaN else { return zeroPoint }
-        let bounded = min(max(quotient, -1e6), 1e6)
-        return min(max(Int(bounded) + zeroPoint, limits.lowerBound), limits.upperBound)
+        return Quantization(
+            scale: scale, zeroPoint: zeroPoint, isSigned: isSigned, clipLow: range.lowerBound,
+            clipHigh: range.upperBound) ?? self
     }
 }
 
@@ -38,7 +15,7 @@ struct QuantizedKey: Hashable {
     var operand: Int
     var offset: Int
     var count: Int
-    var quantizer: Quantizer
+    var quantizer: Quantization
 }
 
 /// What a constant was before `DequantizeLinear`.
@@ -76,7 +53,7 @@ struct IntegerLinearLayer: Sendable {
     /// Where each group of 4 inputs is, from the start of its row.
     var groupOffsets: [Int32]
     var matrix: IntegerMatrix
-    var quantizer: Quantizer
+    var quantizer: Quantization
     /// Of each output: what one unit of its sum is worth.
     var scales: [Float]
     var bias: [Float]
