@@ -17,6 +17,8 @@ PACKAGES := libzmq3-dev libzstd-dev zlib1g-dev libssl-dev
 TEST_PACKAGES := libboost-dev g++ xxd
 # A virtual environment needs this package on Debian, and pip none of it elsewhere.
 VENV_PACKAGES := $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+# ONNX's own test cases, which this version's wheel is the last to hold.
+ONNX_SUITE = $(shell $(PYTHON) -c 'import importlib.util as u; print(u.find_spec("onnx").submodule_search_locations[0] + "/backend/test/data")')
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help
@@ -64,9 +66,10 @@ run: build ## Play a feed through the processor and show its signals
 test: setup-test ## Build and run every test
 	@$(SWIFT) build -c release --product martlet
 	@$(SWIFT) build --build-tests
-	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) $(SWIFT) test --skip-build
+	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) MARTLET_ONNX_SUITE=$(ONNX_SUITE) \
+		$(SWIFT) test --skip-build
 	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
-	@$(MAKE) --no-print-directory fuzz-smoke
+	@MARTLET_ONNX_SUITE=$(ONNX_SUITE) $(MAKE) --no-print-directory fuzz-smoke
 	@$(MAKE) --no-print-directory bench-smoke
 
 .PHONY: bench-build
@@ -91,9 +94,10 @@ train-default: build $(VENV)/.stamp ## Train the default model anew from the rep
 	@$(PYTHON) -m martlet.train --features .build/features --out $(MODEL)
 
 .PHONY: fuzz-smoke
-fuzz-smoke: setup ## Fuzz the decoders for some seconds each
+fuzz-smoke: setup ## Fuzz the decoders and the importer for some seconds each
 	@Tests/Fuzz/DBN/run.sh 10
 	@Tests/Fuzz/Wire/run.sh 10
+	@Tests/Fuzz/ONNX/run.sh 10
 
 .PHONY: tsan
 tsan: setup-test ## Run the ring's and the pipeline's tests under ThreadSanitizer

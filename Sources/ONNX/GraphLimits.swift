@@ -2,7 +2,8 @@
 ///
 /// The defaults hold models of some hundred times the size of those that run inline on every tick.
 public struct GraphLimits: Sendable {
-    /// Bytes of the file.
+    /// Bytes of the file. Packed integers take up to eight times as much memory, so that this bounds a file's memory at
+    /// about 600 MB.
     public var bytes = 64 << 20
     /// Fields in the file, packed arrays and raw data counting as one. A decoded field takes up to some 300 bytes of
     /// memory where the file spends two, so that this bounds memory at about 100 MB beside the tensors.
