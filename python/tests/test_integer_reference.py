@@ -72,6 +72,18 @@ def test_the_functions_have_the_bits_of_the_engine():
             assert bits is None or int(function(np.array([x], np.float32)).view(np.uint32)[0]) == bits, (function, x)
 
 
+def test_softmax_sums_in_order_and_multiplies_by_the_inverse():
+    x = np.random.default_rng(7).normal(0, 3, (2, 7)).astype(np.float32)
+    for row, result in zip(x, integer_reference.softmax(x)):
+        powers = [integer_reference.exp(value - row.max()) for value in row]
+        total = powers[0]
+        for power in powers[1:]:
+            total = np.float32(total + power)
+        inverse = np.float32(1) / total
+        assert np.array_equal(result, np.array([power * inverse for power in powers], np.float32))
+    assert np.array_equal(integer_reference.softmax(x.T, 0), integer_reference.softmax(x).T)
+
+
 def test_the_constants_are_those_of_the_engine():
     text = FUNCTIONS.read_text()
     stored = {name: float(value.replace("_", "")) for name, value in re.findall(r"static var (\w+): Float \{ ([-\w.]+) \}", text)}
@@ -117,17 +129,19 @@ def exact_linear(x, weight, zero_point, scales, bias):
 
 
 @pytest.mark.parametrize("operator", ["MatMul", "Gemm", "Conv"])
-@pytest.mark.parametrize("zero_point", [0, 3])
+@pytest.mark.parametrize("zero_point", [0, -9])
 def test_a_quantised_layer_is_a_sum_of_integers_rounded_once(operator, zero_point):
     random = np.random.default_rng(2)
-    weight = random.integers(-128, 128, (5, 30)).astype(np.int8)
-    x = random.normal(0, 2, 30).astype(np.float32)
+    # Sums beyond 2^24, so that float32 has to round them.
+    weight = random.integers(-128, 128, (5, 900)).astype(np.int8)
+    weight[0] |= 0x40
+    x = random.uniform(0, 9, 900).astype(np.float32)
     if operator == "MatMul":
-        model = quantised_model(operator, np.ascontiguousarray(weight.T), zero_point, 1, [1, 1, 30])
+        model = quantised_model(operator, np.ascontiguousarray(weight.T), zero_point, 1, [1, 1, 900])
     elif operator == "Gemm":
-        model = quantised_model(operator, weight, zero_point, 0, [1, 30], transB=1)
+        model = quantised_model(operator, weight, zero_point, 0, [1, 900], transB=1)
     else:
-        model = quantised_model(operator, weight.reshape(5, 10, 3), zero_point, 0, [1, 10, 3], kernel_shape=[3])
+        model = quantised_model(operator, weight.reshape(5, 300, 3), zero_point, 0, [1, 300, 3], kernel_shape=[3])
     reference = integer_reference.IntegerReference(model)
     result = reference.step(x)["probabilities"].reshape(-1)
     assert reference.integer_products == 1
@@ -214,7 +228,9 @@ def test_a_convolution_over_the_whole_window_gives_what_its_steps_give():
 
 def test_the_trees_of_the_operator_and_of_the_text_are_the_same():
     trees = bench_trees.forest(3, 20, 60, 11)
-    assert sum(len(tree.feature) + len(tree.value) for tree in trees) == 20 * 21
+    for tree in trees:
+        children = tree.left + tree.right
+        assert sorted(children) == [*range(-11, 0), *range(1, 10)], "each node and leaf has one parent, but for the root"
     net = bench_models.Graph("trees.dense", 60, DENSE, 1)
     bench_models.tree_model(net, trees)
     features = bench_models.ticks(np.random.default_rng(6), 50, 60)
