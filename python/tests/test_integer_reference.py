@@ -133,15 +133,15 @@ def exact_linear(x, weight, zero_point, scales, bias):
 def test_a_quantised_layer_is_a_sum_of_integers_rounded_once(operator, zero_point):
     random = np.random.default_rng(2)
     # Sums beyond 2^24, so that float32 has to round them.
-    weight = random.integers(-128, 128, (5, 900)).astype(np.int8)
-    weight[0] |= 0x40
-    x = random.uniform(0, 9, 900).astype(np.float32)
+    weight = random.integers(-128, 128, (5, 3000)).astype(np.int8)
+    weight[:4] = random.integers(64, 128, (4, 3000))
+    x = random.uniform(3, 9, 3000).astype(np.float32)
     if operator == "MatMul":
-        model = quantised_model(operator, np.ascontiguousarray(weight.T), zero_point, 1, [1, 1, 900])
+        model = quantised_model(operator, np.ascontiguousarray(weight.T), zero_point, 1, [1, 1, 3000])
     elif operator == "Gemm":
-        model = quantised_model(operator, weight, zero_point, 0, [1, 900], transB=1)
+        model = quantised_model(operator, weight, zero_point, 0, [1, 3000], transB=1)
     else:
-        model = quantised_model(operator, weight.reshape(5, 300, 3), zero_point, 0, [1, 300, 3], kernel_shape=[3])
+        model = quantised_model(operator, weight.reshape(5, 1000, 3), zero_point, 0, [1, 1000, 3], kernel_shape=[3])
     reference = integer_reference.IntegerReference(model)
     result = reference.step(x)["probabilities"].reshape(-1)
     assert reference.integer_products == 1
