@@ -90,31 +90,25 @@ def onnx_attributes(trees: list[Tree]) -> dict:
 
 def lightgbm_text(trees: list[Tree], features: int) -> str:
     """A model file that LightGBM and lleaves read."""
-    lines = [
+    blocks = [_tree_text(number, tree) for number, tree in enumerate(trees)]
+    header = [
         "tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0",
         f"max_feature_idx={features - 1}", "objective=regression",
         "feature_names=" + " ".join(f"f{number}" for number in range(features)),
-        "feature_infos=" + " ".join(["[-10:10]"] * features), ""]
-    for number, tree in enumerate(trees):
-        inner, leaves = len(tree.feature), len(tree.value)
+        "feature_infos=" + " ".join(["[-10:10]"] * features),
+        "tree_sizes=" + " ".join(str(len(block)) for block in blocks), "", ""]
+    return "\n".join(header) + "".join(blocks) + "end of trees\n\npandas_categorical:null\n"
 
-        def row(key, values):
-            lines.append(f"{key}=" + " ".join(map(str, values)))
 
-        lines += [f"Tree={number}", f"num_leaves={leaves}", "num_cat=0"]
-        row("split_feature", tree.feature)
-        row("split_gain", [1] * inner)
-        row("threshold", map(repr, tree.threshold))
-        # Numerical, nothing missing; where something were, left.
-        row("decision_type", [2] * inner)
-        row("left_child", tree.left)
-        row("right_child", tree.right)
-        row("leaf_value", map(repr, tree.value))
-        row("leaf_weight", [1] * leaves)
-        row("leaf_count", [1] * leaves)
-        row("internal_value", [0] * inner)
-        row("internal_weight", [1] * inner)
-        row("internal_count", [1] * inner)
-        lines += ["is_linear=0", "shrinkage=1", "", ""]
-    lines += ["end of trees", "", "pandas_categorical:null", ""]
-    return "\n".join(lines)
+def _tree_text(number: int, tree: Tree) -> str:
+    inner, leaves = len(tree.feature), len(tree.value)
+    rows = {
+        "split_feature": tree.feature, "split_gain": [1] * inner, "threshold": map(repr, tree.threshold),
+        # Numerical, and nothing is missing.
+        "decision_type": [2] * inner,
+        "left_child": tree.left, "right_child": tree.right, "leaf_value": map(repr, tree.value),
+        "leaf_weight": [1] * leaves, "leaf_count": [1] * leaves,
+        "internal_value": [0] * inner, "internal_weight": [1] * inner, "internal_count": [1] * inner}
+    lines = [f"Tree={number}", f"num_leaves={leaves}", "num_cat=0"]
+    lines += [f"{key}=" + " ".join(map(str, values)) for key, values in rows.items()]
+    return "\n".join([*lines, "is_linear=0", "shrinkage=1", "", "", ""])
