@@ -4,9 +4,9 @@
 Usage: compare.py MODELS [--martlet COMMAND] [--rounds N] [--milliseconds M] [--core N] [--only NAME ...] [--markdown FILE]
                   [--peers-python PYTHON]
 
-MODELS is a folder that `python -m martlet.bench_models --out MODELS` wrote. COMMAND is run as COMMAND model bench FILE --json, and
-printed is p50_ns, p99_ns, p999_ns, timer_ns, macs, and critical_path_p50_ns where it differs. ONNX Runtime is the library of the
-wheel that this Python has. PYTHON is one with lightgbm and lleaves. With PEER=COMMAND in the environment that program is
+MODELS is a folder that `python -m martlet.bench_models --out MODELS` wrote. COMMAND is run as COMMAND model bench FILE --json and
+prints p50_ns, p99_ns, p999_ns, timer_ns, and critical_path_p50_ns where it differs. ONNX Runtime is the library of the wheel that
+this Python has. PYTHON is one with lightgbm and lleaves. With PEER=COMMAND in the environment that program is
 run as well; it prints lines NAME p50_ns p99_ns, NAME being a model's name without its variant, or with it.
 
 Every contestant subtracts its timer. Each table cell is the median over the rounds [lowest–highest] in microseconds; a ratio is
@@ -234,8 +234,7 @@ def table(results, lines):
 def as_text(rows):
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths)))
-        for row in rows)
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) for row in rows)
 
 
 def as_markdown(rows):
@@ -267,8 +266,8 @@ def main():
     method = [
         machine,
         "; ".join([f"ONNX Runtime {version}, C interface, one thread, all optimisations", *trees.versions]),
-        f"{options.rounds} rounds of {options.milliseconds} ms each on CPU {options.core}; microseconds, median [lowest–highest] of the "
-        f"rounds; the timer's {statistics.median(results.timers or [0]):.0f} ns are subtracted",
+        f"{options.rounds} rounds of {options.milliseconds} ms each on CPU {options.core}; microseconds, median [lowest–highest] "
+        f"of the rounds; the timer's {statistics.median(results.timers or [0]):.0f} ns are subtracted",
         *sorted(results.warnings)]
     rows = table(results, lines)
     print("\n".join([*method, "", as_text(rows)]))

@@ -1,7 +1,7 @@
 // The few functions of ONNX Runtime's C interface that the harness calls.
 //
-// The interface is a table of function pointers whose order never changes once published; the positions below are those of its first
-// version. They are named here because the wheel on PyPI has the library but no header.
+// The interface is a table of function pointers whose order never changes once published; the positions below are those of
+// its first version. They are named here because the wheel on PyPI has the library but no header.
 #pragma once
 
 #include <stddef.h>
@@ -25,7 +25,8 @@ struct OrtBase {
     const char *(*version)(void);
 };
 
-enum { ORT_TABLE_VERSION = 1, ORT_LOG_ERROR = 3, ORT_SEQUENTIAL = 0, ORT_ARENA_ALLOCATOR = 1, ORT_DEFAULT_MEMORY = 0, ORT_FLOAT = 1 };
+enum { ORT_TABLE_VERSION = 1, ORT_LOG_ERROR = 3, ORT_SEQUENTIAL = 0 };
+enum { ORT_ARENA_ALLOCATOR = 1, ORT_DEFAULT_MEMORY = 0, ORT_FLOAT = 1 };
 
 // X(position, name, parameters)
 #define ORT_FUNCTIONS(X)                                                                                                     \

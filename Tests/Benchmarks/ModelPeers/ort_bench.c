@@ -1,11 +1,11 @@
-// Times ONNX Runtime through its C interface: one thread, all buffers made before, a step model's states going round by exchange of
-// two sets of buffers.
+// Times ONNX Runtime through its C interface: one thread, all buffers made before, a step model's states going round by
+// exchange of two sets of buffers.
 //
 //     ort_bench [--core N] [--milliseconds M] LIBRARY LEVEL MODEL.onnx...
 //
-// LEVEL is the graph optimisation: 0 none, 1 basic, 2 extended, 99 all. Beside MODEL.onnx lies MODEL.data/features.npy. Prints for each
-// model NAME p50_ns p99_ns p999_ns timer_ns calls checksum; the timer is subtracted. The checksum is the sum over the ticks of
-// the file, from a state of zeros, of p(down) + 2 p(flat) + 3 p(up).
+// LEVEL is the graph optimisation: 0 none, 1 basic, 2 extended, 99 all. Beside MODEL.onnx lies MODEL.data/features.npy.
+// Prints for each model NAME p50_ns p99_ns p999_ns timer_ns calls checksum; the timer is subtracted. The checksum is the
+// sum over the ticks of the file, from a state of zeros, of p(down) + 2 p(flat) + 3 p(up).
 #define _GNU_SOURCE
 #include "bench_support.h"
 #include "ort_api.h"

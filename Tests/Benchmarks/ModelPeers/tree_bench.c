@@ -11,11 +11,17 @@
 
 enum { LIGHTGBM_FLOAT64 = 1, LIGHTGBM_RAW_SCORE = 1 };
 
+typedef int (*Create)(const char *path, int *iterations, void **booster);
+typedef int (*Prepare)(
+    void *booster, int kind, int first, int iterations, int type, int32_t columns, const char *parameters, void **prepared);
+typedef int (*Predict)(void *prepared, const void *row, int64_t *count, double *score);
+typedef void (*Compiled)(const double *rows, double *scores, int first, int end);
+
 struct Trees {
     // One of the two: LightGBM's function with its prepared call, or lleaves' compiled function.
-    int (*predict)(void *prepared, const void *row, int64_t *count, double *score);
+    Predict predict;
     void *prepared;
-    void (*compiled)(const double *rows, double *scores, int first, int end);
+    Compiled compiled;
     double *rows, *row;
     int64_t row_count, columns;
     double score;
@@ -23,7 +29,8 @@ struct Trees {
 
 static void before(void *context, size_t tick) {
     struct Trees *trees = context;
-    trees->row = trees->rows + (int64_t)(tick % (size_t)trees->row_count) * trees->columns;
+    int64_t row = (int64_t)(tick % (size_t)trees->row_count);
+    memcpy(trees->row, trees->rows + row * trees->columns, (size_t)trees->columns * sizeof(double));
 }
 
 static void call(void *context) {
@@ -40,14 +47,13 @@ static void *symbol(void *library, const char *name) {
 }
 
 static void load_lightgbm(struct Trees *trees, void *library, const char *model) {
-    int (*create)(const char *, int *, void **) = (int (*)(const char *, int *, void **))symbol(library, "LGBM_BoosterCreateFromModelfile");
-    int (*prepare)(void *, int, int, int, int, int32_t, const char *, void **) = (int (*)(
-        void *, int, int, int, int, int32_t, const char *, void **))symbol(library, "LGBM_BoosterPredictForMatSingleRowFastInit");
-    trees->predict = (int (*)(void *, const void *, int64_t *, double *))symbol(library, "LGBM_BoosterPredictForMatSingleRowFast");
+    Create create = (Create)symbol(library, "LGBM_BoosterCreateFromModelfile");
+    Prepare prepare = (Prepare)symbol(library, "LGBM_BoosterPredictForMatSingleRowFastInit");
+    trees->predict = (Predict)symbol(library, "LGBM_BoosterPredictForMatSingleRowFast");
     void *booster;
-    int iterations;
+    int iterations, columns = (int)trees->columns;
     if (create(model, &iterations, &booster) != 0) fail(model, "LightGBM cannot read it");
-    if (prepare(booster, LIGHTGBM_RAW_SCORE, 0, -1, LIGHTGBM_FLOAT64, (int32_t)trees->columns, "num_threads=1", &trees->prepared) != 0)
+    if (prepare(booster, LIGHTGBM_RAW_SCORE, 0, -1, LIGHTGBM_FLOAT64, columns, "num_threads=1", &trees->prepared) != 0)
         fail(model, "LightGBM cannot prepare the call");
 }
 
@@ -59,13 +65,14 @@ int main(int count, char **arguments) {
     int is_lightgbm = strcmp(arguments[next], "lightgbm") == 0;
     struct Matrix features = read_npy(arguments[count - 1]);
     trees.row_count = features.rows, trees.columns = features.columns;
-    trees.rows = aligned_alloc(64, ((size_t)(features.rows * features.columns) * sizeof(double) + 63) / 64 * 64);
+    trees.rows = malloc((size_t)(features.rows * features.columns) * sizeof(double));
+    trees.row = malloc((size_t)features.columns * sizeof(double));
     for (int64_t i = 0; i < features.rows * features.columns; i++) trees.rows[i] = features.values[i];
     pin(how.core);
     void *library = dlopen(arguments[next + 1], RTLD_NOW | RTLD_LOCAL);
     if (!library) fail(arguments[next + 1], dlerror());
     if (is_lightgbm) load_lightgbm(&trees, library, arguments[next + 2]);
-    else trees.compiled = (void (*)(const double *, double *, int, int))symbol(library, "forest_root");
+    else trees.compiled = (Compiled)symbol(library, "forest_root");
     double sum = 0;
     for (int64_t row = 0; row < features.rows; row++) {
         before(&trees, (size_t)row);
