@@ -98,6 +98,8 @@ class TreePeers:
             library = pathlib.Path(site[0]) / "lib" / "lib_lightgbm.so"
             self.commands["LightGBM"] = [*bench, "lightgbm", library, text, rows]
             self.versions.append(f"LightGBM {site[1]}")
+        else:
+            self.versions.append("LightGBM is not installed: left out")
         compiled, shared = binaries / "trees.o", binaries / "trees.so"
         compiled.unlink(missing_ok=True)
         run([python, "-c", LLEAVES, text, compiled])
