@@ -36,16 +36,18 @@ CHECKSUM_TOLERANCE = 1e-3
 
 
 def machine_line():
-    model = platform.machine()
+    processor = {}
     with open("/proc/cpuinfo") as file:
         for line in file:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
+            key, _, value = line.partition(":")
+            processor.setdefault(key.strip(), value.strip())
+    model, flags = processor.get("model name", platform.machine()), processor.get("flags", "").split()
+    # The peers choose their kernels by these.
+    vectors = [name for name in ("avx2", "avx512f", "avx512_vnni") if name in flags]
     with open("/proc/loadavg") as file:
         load = file.read().split()[0]
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    return f"{model}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, {today}, load {load} at start"
+    return f"{model} ({' '.join(vectors)}), {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, {today}, load {load} at start"
 
 
 def build(folder):
@@ -268,8 +270,8 @@ def main():
     method = [
         machine,
         "; ".join([f"ONNX Runtime {version}, C interface, one thread, all optimisations", *trees.versions]),
-        f"{options.rounds} rounds of {options.milliseconds} ms each on CPU {options.core}; microseconds, median [lowest–highest] "
-        f"of the rounds; the timer's {statistics.median(results.timers or [0]):.0f} ns are subtracted",
+        f"{options.rounds} rounds of {options.milliseconds} ms each on CPU {options.core}; microseconds, "
+        f"median [lowest–highest] of the rounds; the timer's {statistics.median(results.timers or [0]):.0f} ns are subtracted",
         *sorted(results.warnings)]
     rows = table(results, lines)
     print("\n".join([*method, "", as_text(rows)]))
