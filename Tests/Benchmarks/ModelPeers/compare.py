@@ -47,7 +47,8 @@ def machine_line():
     with open("/proc/loadavg") as file:
         load = file.read().split()[0]
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    return f"{model} ({' '.join(vectors)}), {os.cpu_count()} CPUs, {platform.system()} {platform.release()}, {today}, load {load} at start"
+    system = f"{platform.system()} {platform.release()}"
+    return f"{model} ({' '.join(vectors)}), {os.cpu_count()} CPUs, {system}, {today}, load {load} at start"
 
 
 def build(folder):
