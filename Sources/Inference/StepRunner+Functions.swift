@@ -79,10 +79,8 @@ extension StepRunner {
     /// side in one half of a vector, their second ones in the other, the third ones in another vector. So nothing is
     /// stored in small pieces and read back whole, which would wait for the store buffer.
     @inline(__always)
-    func softmaxOfThree(
-        _ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, _ step: UnsafePointer<Step>
-    ) {
-        let last = step.pointee.count &- 3
+    static func softmaxOfThree(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int) {
+        let last = count &- 3
         var first = 0
         while first <= last {
             // Where there are no four groups any more, the last one is done again.
@@ -107,7 +105,7 @@ extension StepRunner {
     }
 
     @inline(__always)
-    private func store(_ x: Float, _ y: Float, _ z: Float, to target: UnsafeMutablePointer<Float>) {
+    private static func store(_ x: Float, _ y: Float, _ z: Float, to target: UnsafeMutablePointer<Float>) {
         target[0] = x
         target[1] = y
         target[2] = z

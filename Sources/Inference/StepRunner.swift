@@ -86,7 +86,9 @@ struct StepRunner {
                 memory.write(step.pointee.destination))
         case .softmax:
             if step.pointee.width == 3 {
-                softmaxOfThree(memory.read(step.pointee.source), memory.floats(step.pointee.destination), step)
+                StepRunner.softmaxOfThree(
+                    memory.read(step.pointee.source), memory.floats(step.pointee.destination),
+                    count: step.pointee.count)
             } else {
                 softmax(step, memory.read(step.pointee.source), memory.floats(step.pointee.destination))
             }

@@ -84,10 +84,6 @@ import Testing
             .bindMemory(to: Float.self, capacity: 128)
         defer { arena.deallocate() }
         arena.initialize(repeating: -1, count: 128)
-        var step = Step(kind: .softmax)
-        step.count = count
-        step.width = 3
-        step.destination.offset = 64
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<200 {
             let values = (0..<count).map { index in
@@ -95,11 +91,11 @@ import Testing
                 index % 5 == 0 ? 1 : Float.random(in: -120...120, using: &generator)
             }
             for (index, value) in values.enumerated() { arena[index] = value }
-            StepRunner(packed: UnsafeRawPointer(arena), arena: arena).run(&step, features: arena, state: arena)
+            StepRunner.softmaxOfThree(arena, arena + 64, count: count)
             for group in 0..<groups {
                 let three = values[3 * group..<3 * group + 3]
                 let greatest = three.max() ?? 0
-                let powers = three.map { ScalarFunctions.exp($0 - greatest) }
+                let powers = three.map { ScalarFunctions.expNonPositive($0 - greatest) }
                 let inverse = 1 / (powers[0] + powers[1] + powers[2])
                 for index in 0..<3 { #expect(arena[64 + 3 * group + index] == powers[index] * inverse) }
             }
