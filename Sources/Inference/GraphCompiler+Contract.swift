@@ -128,7 +128,7 @@ extension GraphCompiler {
                 guard value.shape == shape else {
                     throw .value(name: output.name, reason: "shape \(value.shape), expected \(shape)")
                 }
-                let operand = try arenaOperand(value, node)
+                let operand = try contiguous(try view(of: value, node), node)
                 list.outputs[output.name] = (View(operand, shape: shape), .float)
             } else {
                 try bindState(output, value, node)
@@ -162,7 +162,7 @@ extension GraphCompiler {
     private mutating func arenaOperand(_ value: ShapedValue, _ node: Node) throws(ModelError) -> Operand {
         let operand = try contiguous(try view(of: value, node), node)
         if place(operand) == .arena { return operand }
-        let copy = try allocate(operand.count, place: .pinned)
+        let copy = try allocate(operand.count)
         try append(node, .copy(source: operand), to: copy, shape: value.shape)
         return copy
     }

@@ -193,6 +193,7 @@ extension GraphCompiler {
             matrix: weights.matrix, quantizer: quantizer, scales: weights.scales.map { quantizer.scale * $0 },
             bias: bias, order: order)
         let rowWidth = layer.rowWidth
+        try spend(places.rows.count * weights.matrix.weights.count, node)
         let destination = try allocate(rowWidth * places.rows.count)
         let index = try append(
             node, .integerLinear(layer), to: destination, shape: [places.rows.count, weights.matrix.rows])

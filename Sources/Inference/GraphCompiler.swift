@@ -42,6 +42,9 @@ struct GraphCompiler {
     /// The states of the model contract, by the name of their input.
     var states: [String: Operand] = [:]
     var stateElements = 0
+    /// Elements of all buffers and constants, and operations of all layers, to be held against the limits.
+    private var elementsSpent = 0
+    private var operationsSpent = 0
 
     init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
@@ -65,6 +68,23 @@ struct GraphCompiler {
 
     // MARK: Memory
 
+    private mutating func spendElements(_ count: Int) throws(ModelError) {
+        elementsSpent += count
+        guard elementsSpent <= ModelLimits.arenaElements else {
+            throw .limit(
+                what: "elements of intermediate values", found: elementsSpent, limit: ModelLimits.arenaElements)
+        }
+    }
+
+    /// Counts what a layer does, so that no file can keep the process busy for long.
+    mutating func spend(_ operations: Int, _ node: Node) throws(ModelError) {
+        operationsSpent += operations
+        guard operations <= ModelLimits.operations, operationsSpent <= ModelLimits.operations else {
+            throw .limit(
+                what: "operations up to node '\(node.name)'", found: operationsSpent, limit: ModelLimits.operations)
+        }
+    }
+
     /// A new buffer for `count` elements.
     mutating func allocate(
         _ count: Int, _ storage: Storage = .float, place: Buffer.Place = .arena
@@ -72,6 +92,7 @@ struct GraphCompiler {
         guard count <= ModelLimits.bufferElements else {
             throw .limit(what: "elements of an intermediate value", found: count, limit: ModelLimits.bufferElements)
         }
+        try spendElements(count)
         list.buffers.append(Buffer(place: place, storage: storage, count: count))
         return Operand(buffer: list.buffers.count - 1, count: count)
     }
@@ -85,6 +106,12 @@ struct GraphCompiler {
     func storage(_ operand: Operand) -> Storage { list.buffers[operand.buffer].storage }
 
     func place(_ operand: Operand) -> Buffer.Place { list.buffers[operand.buffer].place }
+
+    /// Counts what a compiler of a part of the graph has spent.
+    mutating func take(_ part: GraphCompiler) throws(ModelError) {
+        operationsSpent += part.operationsSpent
+        try spendElements(part.elementsSpent)
+    }
 
     /// Appends a layer and returns its place.
     @discardableResult
@@ -197,6 +224,7 @@ struct GraphCompiler {
     ) throws(ModelError) {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
         try elementCount(shape, node)
+        if case .constant = value { try spendElements(shape.reduce(1, *)) }
         values[node.outputs[output]] = ShapedValue(
             value: value, type: type, shape: shape, openLinear: openLinear, range: range)
     }

@@ -133,6 +133,8 @@ struct LinearLayer: Sendable {
 struct GateLayer: Sendable {
     enum Kind: Sendable {
         case lstm
+        /// An LSTM whose gates see the cell: weights of i, o and f, one for each unit.
+        case peephole([Float])
         /// `linear_before_reset` = 1.
         case gru
         /// `linear_before_reset` = 0, first half: the reset hidden state. The update gate replaces z in the hidden sums.

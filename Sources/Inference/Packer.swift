@@ -146,6 +146,10 @@ struct Packer {
     private mutating func packGates(_ gates: GateLayer, in step: inout Step) {
         switch gates.kind {
         case .lstm: step.kind = .lstm
+        case .peephole(let weights):
+            step.kind = .peephole
+            step.table = append(
+                (0..<3).flatMap { Packer.padded(Array(weights[$0 * gates.units..<($0 + 1) * gates.units])) })
         case .gru: step.kind = .gru
         case .gruReset: step.kind = .gruReset
         case .gruCandidate: step.kind = .gruCandidate

@@ -124,7 +124,8 @@ extension LayerList {
         var ahead: [Layer] = []
         for layer in layers {
             let isGeneral = if case .general = layer.operation { true } else { general.contains(layer.destination.buffer) }
-            if isGeneral || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
+            let isPinned = buffers[layer.destination.buffer].place == .pinned
+            if isGeneral || isPinned || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
                 for operand in layer.writes { isCurrent[operand.buffer] = true }
                 current.append(layer)
             } else {
@@ -139,7 +140,24 @@ extension LayerList {
         for buffer in made.intersection(kept) where buffers[buffer].place == .arena {
             buffers[buffer].place = .state
         }
+        keepOutputs(&current)
         aheadStart = current.count
         layers = current + ahead
+    }
+
+    /// Outputs are read from the engine's memory: what lies elsewhere is copied there on every tick.
+    private mutating func keepOutputs(_ current: inout [Layer]) {
+        for (name, output) in outputs {
+            switch buffers[output.view.operand.buffer].place {
+            case .arena, .pinned: continue
+            case .constant, .features, .state, .ring: break
+            }
+            let source = output.view.operand
+            buffers.append(Buffer(place: .pinned, storage: .float, count: source.count))
+            let copy = Operand(buffer: buffers.count - 1, count: source.count)
+            current.append(
+                Layer(name: name, operation: .copy(source: source), destination: copy, shape: output.view.shape))
+            outputs[name]?.view.operand = copy
+        }
     }
 }

@@ -4,7 +4,7 @@ struct Step: BitwiseCopyable {
         case gather, copy, copyRuns, affine, linear, linearRows, integerLinear, activation
         case add, subtract, multiply, divide, power, minimum, maximum
         case softmax, reduceSum, reduceMean, reduceMaximum, contract
-        case lstm, gru, gruReset, gruCandidate, rnn
+        case lstm, peephole, gru, gruReset, gruCandidate, rnn
         case trees, quantize, dequantize, push, general
     }
 
