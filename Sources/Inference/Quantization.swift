@@ -13,9 +13,6 @@ struct Quantization: BitwiseCopyable {
     /// The bounds of round(x / scale), whole numbers within ±510.
     let low: Float
     let high: Float
-    /// 1 / scale, if multiplying by it gives the bits of dividing by scale: if both are normal powers of two. A division takes
-    /// five cycles for 8 floats, a multiplication half of one. Otherwise 0.
-    let exactInverse: Float
 
     /// Nil if ONNX leaves the result open: unless scale is finite and above 0, the zero point is such a byte, and no bound is
     /// NaN.
@@ -38,9 +35,6 @@ struct Quantization: BitwiseCopyable {
         }
         high = bounded(clipHigh)
         low = min(bounded(clipLow), high)
-        let inverse = 1 / scale
-        let isExact = scale.isNormal && inverse.isNormal && scale.significand == 1
-        exactInverse = isExact ? inverse : 0
     }
 
     /// The bytes that can come out.
