@@ -5,7 +5,8 @@
 /// quantise(b)). A rectifier is a clip at 0.
 ///
 /// A NaN gives the least byte that the bounds allow, as a maximum instruction with the bound as second operand does. ONNX
-/// does not define it, and ONNX Runtime 1.32 does the same on x86-64; this keeps inputs within `range` whatever comes, which the fast products rely on.
+/// does not define it, and ONNX Runtime 1.32 does the same on x86-64; this keeps inputs within
+/// `range` whatever comes, which the fast products rely on.
 struct Quantization: BitwiseCopyable {
     let scale: Float
     let zeroPoint: Int32

@@ -117,8 +117,8 @@ private struct QuantizationStep {
         offset = SIMD8(repeating: quantization.zeroPoint &- bits)
     }
 
-    /// Divides in earnest, because a product with the inverse rounds differently; it costs 1 ns for 8 floats, which is 2 to 4 % of a
-    /// small network. Bounds before it rounds: the bounds are whole numbers, so that the order does not matter.
+    /// Divides in earnest, because a product with the inverse rounds differently; that cost 2 to 4 % of a small network. Bounds
+    /// before it rounds: the bounds are whole numbers, so that the order does not matter.
     @_transparent
     func store(_ value: Vector, _ destination: UnsafeMutableRawPointer) {
         let bounded = martlet_bound(value / scale, low, high)
