@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "Vectors.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
