@@ -6,7 +6,7 @@
 /// multiplications. A sigmoid is within 2e-7 of the exact value and a tanh within 3e-7; NaN gives NaN.
 ///
 /// A unit's chain of operations is long against the core's window. Two short loops, one after the other, let more units
-/// overlap than one long one: LSTM 1.26 ns for each unit against 1.60 (Zen 4, 100 units; each function by itself with
+/// overlap than one long one: LSTM 1.29 ns for each unit against 1.60 (Zen 4, 100 units; each function by itself with
 /// its own division: 2.37). Blocks of four units side by side were slower again, as the registers do not suffice.
 enum GateKernels {
     typealias Vector = SIMD8<Float>

@@ -54,9 +54,10 @@ import Testing
             guard sums.allSatisfy(\.isFinite) else { continue }
             let kept = GateKernelsTests.sigmoid(sums[2]) * Double(before[group][lane])
             let next = kept + GateKernelsTests.sigmoid(sums[0]) * tanh(Double(sums[3]))
-            let exact = GateKernelsTests.sigmoid(sums[1]) * tanh(next)
+            // Of the cell as it is: a large one has larger errors.
+            let exact = GateKernelsTests.sigmoid(sums[1]) * tanh(Double(twin.cell))
             #expect(abs(Double(twin.cell) - next) <= 6e-7 * max(1, abs(Double(before[group][lane]))))
-            #expect(abs(Double(twin.hidden) - exact) <= 1.2e-6)
+            #expect(abs(Double(twin.hidden) - exact) <= 6e-7)
         }
     }
 
