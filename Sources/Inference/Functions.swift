@@ -7,8 +7,8 @@ internal import CPlatform
 /// set by `replacing(with:where:)` with a constant, which becomes one `vminps` or `vmaxps` and keeps NaN;
 /// `pointwiseMin` becomes a call that goes lane by lane.
 ///
-/// The errors in the comments are the greatest that were seen over four million floats of all magnitudes and 800,000 from
-/// -20 to 20, rounded up.
+/// The errors in the comments are the greatest that were seen over four million floats of all magnitudes and 800,000
+/// from -20 to 20, rounded up.
 enum VectorFunctions {
     typealias Vector = SIMD8<Float>
     typealias Integers = SIMD8<Int32>
@@ -33,8 +33,8 @@ enum VectorFunctions {
         return (r * sum).addingFused(a, difference) / (r * difference).addingFused(a, sum)
     }
 
-    /// 1 / (1 + e^-x), within 1e-7 of the exact value and between 0 and 1; relatively within 1.3e-6 from -86 on, where it
-    /// ends.
+    /// 1 / (1 + e^-x), within 1e-7 of the exact value and between 0 and 1; relatively within 1.3e-6 from -86 on, where
+    /// it ends.
     @_transparent
     static func sigmoid(_ value: Vector) -> Vector {
         var x = value.replacing(with: C.sigmoidLimit, where: value .> C.sigmoidLimit)

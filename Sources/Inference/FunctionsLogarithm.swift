@@ -27,7 +27,8 @@ extension VectorFunctions {
         return relu(x) + (half + half)
     }
 
-    /// x to the power y with a relative error of at most 1.5e-6 where |y ln x| is up to 80; the special cases of IEEE 754.
+    /// x to the power y with a relative error of at most 1.5e-6 where |y ln x| is up to 80; the special cases of IEEE
+    /// 754.
     ///
     /// e^(y ln |x|), ln |x| as the sum of a float and a correction. `PowerForm` has the cheap forms of some exponents.
     @_transparent

@@ -1,5 +1,5 @@
-/// What stands between the products of a recurrent step and its new state, 8 units at a time. `ScalarGates` has the plain
-/// twins. The input sums contain the biases.
+/// What stands between the products of a recurrent step and its new state, 8 units at a time. `ScalarGates` has the
+/// plain twins. The input sums contain the biases.
 ///
 /// The gates are kept as fractions: with e^x = raised / lowered, a sigmoid is raised / (raised + lowered) and tanh, of
 /// e^2x, (raised - lowered) / (raised + lowered). So the gates of a unit share one division, and a gate costs four

@@ -3,8 +3,8 @@ import Testing
 
 @testable import Inference
 
-/// Goal: the stated errors hold, and vector and scalar forms give the same bits. Method: floats of all magnitudes, and the
-/// special ones.
+/// Goal: the stated errors hold, and vector and scalar forms give the same bits. Method: floats of all magnitudes, and
+/// the special ones.
 @Suite struct FunctionsTests {
     typealias Vectors = VectorFunctions
     typealias Scalars = ScalarFunctions

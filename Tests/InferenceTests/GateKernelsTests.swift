@@ -4,8 +4,8 @@ import Testing
 
 @testable import Inference
 
-/// Goal: the gate kernels have the bits of their plain twins and are as exact as stated. Method: random sums, a fifth of
-/// them far out, in five groups of eight units, which is no multiple of anything.
+/// Goal: the gate kernels have the bits of their plain twins and are as exact as stated. Method: random sums, a fifth
+/// of them far out, in five groups of eight units, which is no multiple of anything.
 @Suite struct GateKernelsTests {
     typealias Vector = SIMD8<Float>
     private static let groups = 5

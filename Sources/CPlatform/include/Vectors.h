@@ -27,8 +27,8 @@ static inline __attribute__((always_inline)) martlet_mask8 martlet_equal8(martle
     return x == y;
 }
 
-/// `yes` where the mask's highest bit is set, otherwise `no`. Swift's `replacing(with:where:)` with two vectors may become
-/// a branch for each lane.
+/// `yes` where the mask's highest bit is set, otherwise `no`. Swift's `replacing(with:where:)` with two vectors may
+/// become a branch for each lane.
 static inline __attribute__((always_inline)) martlet_float8 martlet_select8(
     martlet_mask8 mask, martlet_float8 yes, martlet_float8 no) {
     return mask ? yes : no;
