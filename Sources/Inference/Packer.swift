@@ -372,6 +372,7 @@ extension Activation {
         case .erf: .erf
         case .exp: .exp
         case .sqrt: .sqrt
+        case .root: .root
         case .negative: .negative
         case .reciprocal: .reciprocal
         case .square: .square

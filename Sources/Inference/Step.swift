@@ -11,7 +11,7 @@ struct Step: BitwiseCopyable {
     /// `Activation` without its parameters.
     enum Function: UInt8 {
         case identity, relu, tanh, sigmoid, clip, leakyRelu, elu, hardSigmoid, softplus, gelu, geluTanh, erf, exp
-        case sqrt, negative, reciprocal, square, power
+        case sqrt, root, negative, reciprocal, square, power
     }
 
     enum Space: UInt8 {
