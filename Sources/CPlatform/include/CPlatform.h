@@ -94,6 +94,8 @@ void martlet_denormals_flush(void);
 /// Whether the calling thread keeps subnormal numbers, as operands and as results.
 bool martlet_denormals_are_kept(void);
 
+#include "CPlatformTrees.h"
+
 #ifdef __cplusplus
 }
 #endif
