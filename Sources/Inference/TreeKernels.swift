@@ -121,7 +121,7 @@ enum TreeKernels {
             var at5 = Int(places[5])
             var at6 = Int(places[6])
             var at7 = Int(places[7])
-            for _ in 0..<header[1] {
+            for _ in 0..<Int(header[1]) {
                 at0 = next(base[at0], columns)
                 at1 = next(base[at1], columns)
                 at2 = next(base[at2], columns)
