@@ -22,7 +22,9 @@ LINKS = {"regression": "NONE", "regression_l1": "NONE", "huber": "NONE", "fair":
 def threshold_below(threshold: float) -> float:
     """The greatest float32 that is not above `threshold`."""
     largest = float(np.finfo(np.float32).max)
-    rounded = np.float32(min(max(threshold, -largest), largest))
+    if threshold < -largest:
+        raise ValueError(f"a threshold of {threshold}, below all float32 numbers")
+    rounded = np.float32(min(threshold, largest))
     if float(rounded) > threshold:
         rounded = np.nextafter(rounded, np.float32(-np.inf))
     return float(rounded)
