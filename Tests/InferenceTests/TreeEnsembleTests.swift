@@ -123,11 +123,13 @@ import Testing
         #expect(try form(TreeEnsembleTests.shapes[10]).form == .walk)
     }
 
-    /// Goal: ranks are right up to the last of a column's 255 thresholds. Method: stumps, one for each threshold.
-    @Test(arguments: [Int64(0), 1], [1, 254, 255, 256, 600])
-    func `stumps count the thresholds below a feature`(_ missingIsTrue: Int64, _ stumps: Int) throws {
+    /// Goal: ranks are right up to the last of a column's 255 thresholds, and missing values take the sides that the file says.
+    /// Method: stumps, one for each threshold; the upper share of them sends missing values to the true side.
+    @Test(arguments: [0, 0.5, 1], [2, 254, 255, 256, 600])
+    func `stumps count the thresholds below a feature`(_ share: Double, _ stumps: Int) throws {
         let zeros = [Int64](repeating: 0, count: 3 * stumps)
         let leaves = (0..<2 * stumps)
+        let missingFalse = stumps - Int(share * Double(stumps))
         let attributes: [String: Attribute] = [
             "nodes_treeids": .integers((0..<3 * stumps).map { Int64($0 / 3) }),
             "nodes_nodeids": .integers((0..<3 * stumps).map { Int64($0 % 3) }),
@@ -136,7 +138,8 @@ import Testing
             "nodes_modes": .strings((0..<3 * stumps).map { $0 % 3 == 0 ? "BRANCH_LEQ" : "LEAF" }),
             "nodes_truenodeids": .integers(zeros.map { $0 + 1 }),
             "nodes_falsenodeids": .integers(zeros.map { $0 + 2 }),
-            "nodes_missing_value_tracks_true": .integers(zeros.map { $0 + missingIsTrue }),
+            "nodes_missing_value_tracks_true": .integers(
+                (0..<3 * stumps).map { $0 / 3 >= missingFalse ? 1 : 0 }),
             "target_treeids": .integers(leaves.map { Int64($0 / 2) }),
             "target_nodeids": .integers(leaves.map { Int64(1 + $0 % 2) }),
             "target_ids": .integers(leaves.map { _ in 0 }),
@@ -145,7 +148,7 @@ import Testing
         let ensemble = try TreeEnsemble(treeNode("TreeEnsembleRegressor", attributes), inputCount: 1)
         #expect(ensemble.packed(as: .masks).layout.form == .masks)
         let rows = (-1...stumps).map { [Float($0) + 0.5] } + [[.nan], [-.infinity], [.infinity]]
-        let expected = (-1...stumps).map { min($0 + 1, stumps) } + [missingIsTrue == 1 ? 0 : stumps, 0, stumps]
+        let expected = (-1...stumps).map { min($0 + 1, stumps) } + [missingFalse, 0, stumps]
         #expect(scores(ensemble, rows, "stumps").map { $0.outputs[0] } == expected.map { Float($0) })
     }
 
