@@ -1,4 +1,4 @@
-internal import CPlatform
+import CPlatform
 
 /// Packs trees of at most 64 leaves for `TreeLayout.Form.masks`.
 struct TreeMasks {
@@ -52,13 +52,13 @@ struct TreeMasks {
     private static func flatten(
         _ tree: TreeEnsemble.Tree, _ ensemble: TreeEnsemble
     ) -> (leaves: [Int], masks: [(branch: Int, mask: UInt64)])? {
-        enum Task {
+        enum Visit {
             case enter(Int32)
             case close(branch: Int, start: Int)
         }
         var leaves: [Int] = []
         var masks: [(branch: Int, mask: UInt64)] = []
-        var pending = [Task.enter(tree.root)]
+        var pending = [Visit.enter(tree.root)]
         var entered = 0
         while let task = pending.popLast() {
             switch task {
