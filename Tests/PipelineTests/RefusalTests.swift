@@ -125,6 +125,26 @@ struct RefusalTests {
         #expect(outcome.digest == run(Self.good().messages).digest)
     }
 
+    @Test("What is no topic of ticks is said once, and so is that more topics are refused than are named")
+    func refusedTopics() {
+        let stranger = TestPublisher()
+        let wrong = stranger.packet(Array("other/T/Z/".utf8), [Make.book()], 1)
+        let signals = (0..<TopicTable.refusedMax).map { index in
+            stranger.packet(Array("sig/m/T/S\(index)/".utf8), [Make.book()], 1)
+        }
+        let first = "a topic refused: expected md/… or def/…, with two names"
+        let second = "a topic of signals refused: expected md/… or def/…, with two names"
+        let rest = "more topics are refused than are named here"
+        #expect(run(Self.good().messages + [wrong, wrong]).incidents == [first])
+        #expect(run(signals.dropLast() + [wrong]).incidents == [second, first])
+        var publisher = TestPublisher(symbol: "X")
+        let noRoom = publisher.packet([Make.book()])
+        let outcome = run(
+            Self.good().messages + signals + [noRoom, wrong, noRoom], testOptions { $0.instrumentsMax = 1 })
+        #expect(outcome.incidents == [second, rest])
+        #expect(outcome[.messagesRefused] == signals.count + 3)
+    }
+
     @Test(
         "A feed of one schema without price levels is refused by name, with a configured tick size too",
         arguments: [Schema.mbo, .trades, .ohlcv1Second, .cmbp1, .bbo1Second])
