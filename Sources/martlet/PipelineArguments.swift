@@ -20,7 +20,9 @@ struct PipelineArguments: ParsableArguments {
     @Option(help: "Worker threads; instruments are spread over them. Default: 1.")
     var workers: Int?
 
-    @Option(help: "Bytes of each ring, a power of two. Default: 4194304.")
+    @Option(
+        help: "Bytes of each ring, a power of two from 262144, which hold the largest packet, to 1073741824. Default: 4194304."
+    )
     var ringBytes: Int?
 
     @Option(help: "Instruments that are followed; one beyond it is refused by name. Default: 256.")
@@ -34,9 +36,11 @@ struct PipelineArguments: ParsableArguments {
         var options = PipelineOptions()
         options.workers = try inRange(settings.value(workers, "workers", default: 1), "workers", 1...64)
         options.ringBytes = try settings.value(ringBytes, "ring-bytes", default: options.ringBytes)
-        guard options.ringBytes.nonzeroBitCount == 1, (1 << 16)...(1 << 30) ~= options.ringBytes else {
+        // Less could not take every packet that a publisher may send: 'block' would have to lose some.
+        let least = PipelineOptions.ringBytesForAnyPacket
+        guard options.ringBytes.nonzeroBitCount == 1, least...(1 << 30) ~= options.ringBytes else {
             throw CommandError(
-                .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from 65536 to 1073741824")
+                .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from \(least) to 1073741824")
         }
         // Each worker has a ring before it and one behind it, whose pages are all touched before the start.
         let rings = 2 * options.workers * options.ringBytes
@@ -136,6 +140,30 @@ func checkReadable(_ paths: [String]) throws {
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw CommandError(.noInput, "\(path): not a regular file")
         }
+    }
+}
+
+/// Files that are read as a whole.
+enum SmallFile {
+    /// - Parameters:
+    ///   - name: what it is, for the error.
+    ///   - byteCountMax: a larger one is refused before it is read.
+    static func read(_ path: String, _ name: String, byteCountMax: Int) throws -> Data {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw cannotBeRead(path, name, String(cString: strerror(errno))) }
+        // A pipe could not be read twice, and a device need not end.
+        guard status.st_mode & S_IFMT == S_IFREG else { throw cannotBeRead(path, name, "not a regular file") }
+        guard status.st_size <= byteCountMax else {
+            throw CommandError(
+                .data, "\(path): \(name) has \(status.st_size) bytes; expected at most \(byteCountMax)")
+        }
+        do { return try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+            throw cannotBeRead(path, name, error.localizedDescription)
+        }
+    }
+
+    private static func cannotBeRead(_ path: String, _ name: String, _ reason: String) -> CommandError {
+        CommandError(.noInput, "\(path): \(name) cannot be read: \(reason)")
     }
 }
 

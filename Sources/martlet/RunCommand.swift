@@ -131,6 +131,10 @@ struct RunCommand: AsyncParsableCommand {
                         .usage,
                         "--cores '\(text)' is wrong; expected numbers of cores from 0 to \(count - 1), such as 0,1")
                 }
+                guard martlet_cpu_check(Int32(core)) == 0 else {
+                    throw CommandError(
+                        .usage, "--cores '\(text)' is wrong; core \(core) is not there for this process")
+                }
                 return core
             }
         }

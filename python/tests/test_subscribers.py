@@ -93,7 +93,7 @@ def test_a_reader_of_the_output_that_has_gone_ends_a_command_in_silence():
 
 def test_a_slow_subscriber_is_no_silent_input(endpoints, long_feed):
     ticks, signals = endpoints
-    command = run_between(ticks, signals, "--timeout", 2, "--ring-bytes", 65_536)
+    command = run_between(ticks, signals, "--timeout", 2, "--ring-bytes", 262_144)
     with running(command, replay_to(ticks, long_feed)) as [processor, replay], subscriber(signals) as reader:
         reader.recv()
         time.sleep(5)
