@@ -21,10 +21,18 @@ struct SubscriptionLedger {
     /// gone while it still has some, which is again too low, not too high. Above any that a command subscribes to.
     static let prefixesPerPeerMax = 64
 
+    private struct Peer {
+        /// Its place in the order of first subscriptions.
+        let arrival: Int
+        /// Live subscriptions to each prefix that matches the topic.
+        var prefixes: [PrefixHash: Int] = [:]
+    }
+
     private let topic: [UInt8]
     private let peersMax: Int
-    /// Live subscriptions of each peer to each prefix that matches the topic; no peer is without one.
-    private var peers: [Int32: [PrefixHash: Int]] = [:]
+    /// No peer is without a subscription that matches.
+    private var peers: [Int32: Peer] = [:]
+    private var arrivalCount = 0
     /// Live subscriptions without a peer, by prefix, and their sum.
     private var anonymous: [PrefixHash: Int] = [:]
     private var anonymousCount = 0
@@ -93,10 +101,14 @@ struct SubscriptionLedger {
             anonymousCount += 1
             return
         }
-        let prefixes = peers[peer]
-        guard prefixes != nil || peers.count < peersMax else { return }
-        guard prefixes?[prefix] != nil || prefixes?.count ?? 0 < SubscriptionLedger.prefixesPerPeerMax else { return }
-        peers[peer, default: [:]][prefix, default: 0] += 1
+        if peers[peer] == nil {
+            guard peers.count < peersMax else { return }
+            peers[peer] = Peer(arrival: arrivalCount)
+            arrivalCount += 1
+        }
+        guard let known = peers[peer]?.prefixes else { return }
+        guard known[prefix] != nil || known.count < SubscriptionLedger.prefixesPerPeerMax else { return }
+        peers[peer]?.prefixes[prefix, default: 0] += 1
     }
 
     private mutating func remove(_ prefix: PrefixHash, _ peer: Int32?) {
@@ -105,20 +117,20 @@ struct SubscriptionLedger {
             anonymousCount -= 1
             return
         }
-        guard let charged = peer ?? likeliestToEnd(prefix), let count = peers[charged]?[prefix] else { return }
+        guard let charged = peer ?? likeliestToEnd(prefix), let count = peers[charged]?.prefixes[prefix] else { return }
         // A SUB reports the end of a prefix once, however often it had subscribed to it.
-        peers[charged]?[prefix] = peer == nil && count > 1 ? count - 1 : nil
-        if peers[charged]?.isEmpty == true { peers[charged] = nil }
+        peers[charged]?.prefixes[prefix] = peer == nil && count > 1 ? count - 1 : nil
+        if peers[charged]?.prefixes.isEmpty == true { peers[charged] = nil }
     }
 
-    /// The peer that the end of a lost connection's subscription is charged to.
+    /// The peer that the end of a lost connection's subscription is charged to: of several alike the one that came first,
+    /// whose number a successor may already have.
     private func likeliestToEnd(_ prefix: PrefixHash) -> Int32? {
-        var likeliest: (peer: Int32, prefixCount: Int)?
-        for (peer, prefixes) in peers {
-            guard let count = prefixes[prefix] else { continue }
-            if count > 1 { return peer }
-            if prefixes.count < likeliest?.prefixCount ?? .max { likeliest = (peer, prefixes.count) }
+        let candidates = peers.compactMap { number, peer in
+            peer.prefixes[prefix].map { count in
+                (number: number, rank: (count > 1 ? 0 : 1, peer.prefixes.count, peer.arrival))
+            }
         }
-        return likeliest?.peer
+        return candidates.min { $0.rank < $1.rank }?.number
     }
 }
