@@ -237,8 +237,7 @@ extension Ingest where Source: ~Copyable {
     private mutating func definePreset(_ index: Int) -> Bool {
         guard !streams[index].isRefused else { return false }
         let entry = registry[index]
-        for preset in presets where preset.symbol == entry.symbol && (preset.dataset ?? entry.dataset) == entry.dataset
-        {
+        for preset in presets where entry.isNamed(dataset: preset.dataset ?? entry.dataset, symbol: preset.symbol) {
             guard preset.tickSize <= FeatureExtractor.tickSizeMax else {
                 reportTickSize(index, preset.tickSize)
                 return false

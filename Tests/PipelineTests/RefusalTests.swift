@@ -50,6 +50,18 @@ struct RefusalTests {
         #expect(configured.digest == defined.digest)
     }
 
+    @Test("A tick size from the configuration is for the bytes of its symbol")
+    func presetOfAnotherSpelling() {
+        var publisher = TestPublisher(symbol: "e\u{301}")
+        let packets = publisher.packets(Make.books(2))
+        for (symbol, ticks) in [("é", UInt64(0)), ("e\u{301}", 2)] {
+            let preset = testOptions {
+                $0.presets = [InstrumentPreset(dataset: nil, symbol: symbol, tickSize: Make.tickSize)]
+            }
+            #expect(run(packets, preset)[.ticks] == ticks)
+        }
+    }
+
     @Test("A tick size from the configuration is for its own dataset")
     func presetOfAnotherDataset() {
         let preset = testOptions {
