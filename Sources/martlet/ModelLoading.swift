@@ -29,7 +29,8 @@ struct LoadedModel {
         }
         self.name = name ?? URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
         // Reports and terminals show it, and topics would have to escape it.
-        guard (1...LoadedModel.nameByteCountMax).contains(self.name.utf8.count), self.name == self.name.singleLine else {
+        guard (1...LoadedModel.nameByteCountMax).contains(self.name.utf8.count), self.name == self.name.singleLine
+        else {
             let what = name == nil ? "\(path): the file's name as the model's" : "--name '\(self.name)'"
             throw CommandError(
                 .usage,

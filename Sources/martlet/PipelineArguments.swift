@@ -21,7 +21,7 @@ struct PipelineArguments: ParsableArguments {
     var workers: Int?
 
     @Option(
-        help: "Bytes of each ring, a power of two from 262144, which hold the largest packet, to 1073741824. Default: 4194304."
+        help: "Bytes of each ring, a power of two from 262144, for the largest packet, to 1073741824. Default: 4194304."
     )
     var ringBytes: Int?
 
@@ -40,7 +40,8 @@ struct PipelineArguments: ParsableArguments {
         let least = PipelineOptions.ringBytesForAnyPacket
         guard options.ringBytes.nonzeroBitCount == 1, least...(1 << 30) ~= options.ringBytes else {
             throw CommandError(
-                .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from \(least) to 1073741824")
+                .usage,
+                "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from \(least) to 1073741824")
         }
         // Each worker has a ring before it and one behind it, whose pages are all touched before the start.
         let rings = 2 * options.workers * options.ringBytes
@@ -95,11 +96,12 @@ enum InstrumentArgument {
     }
 
     static func parse(_ texts: [String]) throws -> [Instrument] {
-        var seen: Set<String> = []
+        // Bytes, as in topics: `String` would take "é" in its two encodings for one.
+        var seen: Set<[UInt8]> = []
         return try texts.map { text in
             let parsed: InstrumentOverride
             do { parsed = try InstrumentOverride(parsing: text) } catch { throw CommandError(.usage, "\(error)") }
-            guard seen.insert(parsed.symbol).inserted else {
+            guard seen.insert(Array(parsed.symbol.utf8)).inserted else {
                 throw CommandError(.usage, "--instrument \(text): \(parsed.symbol) is given twice")
             }
             guard let tickSize = parsed.tickSize else {
@@ -128,50 +130,4 @@ func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> 
             "--\(name) \(value) is wrong; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
-}
-
-/// Files that must be there before anything begins. A pipe is none: most commands read their input more than once.
-func checkReadable(_ paths: [String]) throws {
-    for path in paths {
-        guard FileManager.default.isReadableFile(atPath: path) else {
-            throw CommandError(.noInput, "\(path): the file cannot be opened")
-        }
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CommandError(.noInput, "\(path): not a regular file")
-        }
-    }
-}
-
-/// Files that are read as a whole.
-enum SmallFile {
-    /// - Parameters:
-    ///   - name: what it is, for the error.
-    ///   - byteCountMax: a larger one is refused before it is read.
-    static func read(_ path: String, _ name: String, byteCountMax: Int) throws -> Data {
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw cannotBeRead(path, name, String(cString: strerror(errno))) }
-        // A pipe could not be read twice, and a device need not end.
-        guard status.st_mode & S_IFMT == S_IFREG else { throw cannotBeRead(path, name, "not a regular file") }
-        guard status.st_size <= byteCountMax else {
-            throw CommandError(
-                .data, "\(path): \(name) has \(status.st_size) bytes; expected at most \(byteCountMax)")
-        }
-        do { return try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-            throw cannotBeRead(path, name, error.localizedDescription)
-        }
-    }
-
-    private static func cannotBeRead(_ path: String, _ name: String, _ reason: String) -> CommandError {
-        CommandError(.noInput, "\(path): \(name) cannot be read: \(reason)")
-    }
-}
-
-/// Feeds to play, each once: a file given twice would be played twice.
-func checkFeeds(_ paths: [String]) throws {
-    try checkReadable(paths)
-    var seen: Set<String> = []
-    for path in paths where !seen.insert((path as NSString).resolvingSymlinksInPath).inserted {
-        throw CommandError(.usage, "\(path) is given twice")
-    }
 }

@@ -1,8 +1,10 @@
 """What goes wrong outside the program is said in one line, and loses nothing else."""
 
 import contextlib
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -74,6 +76,15 @@ def test_output_that_cannot_be_written_is_a_failure(command):
     one_line(result, 66, "cannot be written")
 
 
+@contextlib.contextmanager
+def open_folder(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def test_files_that_are_none_are_told_from_bad_data(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -81,7 +92,24 @@ def test_files_that_are_none_are_told_from_bad_data(tmp_path):
         one_line(martlet("score", path, "--model", MODEL, check=False), 66, str(path))
     one_line(martlet("simulate", "--events", 10, "--out", tmp_path, check=False), 66, "regular file")
     one_line(martlet("simulate", "--events", 10, "--out", tmp_path / "no" / "x.dbn", check=False), 66, "No such file")
-    one_line(martlet("score", FEED, FEED, "--model", MODEL, check=False), 64, "twice")
+    (tmp_path / "link").symlink_to(FEED)
+    os.link(shutil.copy(FEED, tmp_path / "copy"), tmp_path / "same")
+    for first, second in [(FEED, FEED), (FEED, f"{FEED.parent}/./{FEED.name}"), (FEED, tmp_path / "link"),
+                          (tmp_path / "copy", tmp_path / "same")]:
+        one_line(martlet("score", first, second, "--model", MODEL, check=False), 64, "twice")
+    # The folder is not the root.
+    for command in (["features", FEED], ["simulate", "--events", 10], ["convert", "--from", "binance", FEED]):
+        one_line(martlet(*command, "--out", "", check=False), 64, "--out is empty")
+    for out in (tmp_path / "copy", tmp_path / "copy" / "x", "/dev/null"):
+        one_line(martlet("features", FEED, "--out", out, check=False), 66, str(out), "cannot be made: ")
+
+
+def test_an_export_has_its_folder_for_itself(tmp_path):
+    with open_folder(tmp_path) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        one_line(martlet("features", FEED, "--out", tmp_path, check=False), 66, "another process")
+    martlet("features", FEED, "--out", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def test_rings_larger_than_half_the_machine_are_refused():
@@ -267,6 +295,9 @@ def test_other_wrong_values(tmp_path):
 def test_cores_are_numbers():
     for text in ("", ",", "0,", "0,,0", "x", "-0.5"):
         one_line(martlet("run", "--model", MODEL, f"--cores={text}", check=False), 64, "--cores")
+    for arguments, count in [((), 3), (("--workers", 2), 4), (("--inline",), 1)]:
+        cores = ",".join(["0"] * (count + 1))
+        one_line(martlet("run", "--model", MODEL, *arguments, "--cores", cores, check=False), 64, f"at most {count}")
 
 
 def test_a_core_that_this_process_may_not_have_is_refused_by_name(tmp_path):
