@@ -75,6 +75,10 @@ const char *martlet_build_level(void);
 /// not allowed to this process.
 int martlet_thread_pin(int cpu);
 
+/// Whether threads of this process can be pinned to one CPU, counted from 0. Returns 0 or an errno value, as `martlet_thread_pin`,
+/// which it asks; the calling thread is where it was after it.
+int martlet_cpu_check(int cpu);
+
 /// Keeps the calling thread, and the threads that it makes after that, off one CPU. Returns 0 or an errno value: EINVAL if
 /// it is the only one.
 int martlet_thread_avoid(int cpu);
