@@ -47,7 +47,9 @@ public struct NPYArray: Sendable, Equatable {
         shape = header.shape
         values = unsafe data.withUnsafeBytes { buffer in
             (0..<count).map { index in
-                Float(bitPattern: UInt32(littleEndian: unsafe buffer.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
+                Float(
+                    bitPattern: UInt32(
+                        littleEndian: unsafe buffer.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
             }
         }
     }
@@ -114,7 +116,9 @@ private struct NPYHeader {
         }
         offset = 8 + lengthByteCount
         dataOffset = offset + length
-        guard dataOffset <= bytes.count else { throw error("a header of \(length) bytes, which the file does not have", 8) }
+        guard dataOffset <= bytes.count else {
+            throw error("a header of \(length) bytes, which the file does not have", 8)
+        }
         self.bytes = Array(bytes[..<dataOffset])
         self.path = path
     }
@@ -127,7 +131,9 @@ private struct NPYHeader {
         try expect("{")
         while !take("}") {
             let key = try string()
-            guard missing.remove(key) != nil else { throw error("an entry '\(key)' that is not known, or stands twice") }
+            guard missing.remove(key) != nil else {
+                throw error("an entry '\(key)' that is not known, or stands twice")
+            }
             try expect(":")
             switch key {
             case "descr": typeName = try string()

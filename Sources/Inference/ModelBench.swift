@@ -100,7 +100,8 @@ public struct ModelBench {
                 next()
                 engine.step(features: features, state: &state)
                 guard index + 1 >= any.window else { continue }
-                checksum += ModelBench.weighted(UnsafeBufferPointer(start: engine.outputs.probabilities, count: outputCount))
+                checksum += ModelBench.weighted(
+                    UnsafeBufferPointer(start: engine.outputs.probabilities, count: outputCount))
             }
             let pace = warmUp {
                 next()

@@ -48,6 +48,7 @@ extension ModelVerification {
             if check.status == .failed { return Check(name, .failed, "\(output.name): \(check.detail)") }
         }
         let rows = expected.first?.count ?? 0
-        return Check(name, .passed, "\(expected.map(\.name).joined(separator: ", ")), \(rows) rows: the bits of \(against)")
+        return Check(
+            name, .passed, "\(expected.map(\.name).joined(separator: ", ")), \(rows) rows: the bits of \(against)")
     }
 }

@@ -80,7 +80,9 @@ public struct ModelVerification {
             inputs[name] = rows
         }
         guard ticks >= model.window else {
-            throw .value(name: GraphCompiler.featuresName, reason: "\(ticks) stored rows, less than one window of \(model.window)")
+            throw .value(
+                name: GraphCompiler.featuresName,
+                reason: "\(ticks) stored rows, less than one window of \(model.window)")
         }
         self.inputs = inputs
         self.ticks = ticks
@@ -90,7 +92,8 @@ public struct ModelVerification {
     public var leadingTicks: Int { model.window - 1 }
 
     static func randomRows(_ name: String, count: Int, width: Int) -> FeatureRows {
-        FeatureRows(random: UInt64(name.utf8.reduce(1) { $0 &* 31 &+ Int($1) } & 0xFFFF_FFFF), count: count, width: width)
+        FeatureRows(
+            random: UInt64(name.utf8.reduce(1) { $0 &* 31 &+ Int($1) } & 0xFFFF_FFFF), count: count, width: width)
     }
 
     // MARK: Questions
@@ -113,7 +116,8 @@ public struct ModelVerification {
                 checks.append(
                     Check(
                         name, .failed,
-                        "\(expected.count) rows of \(expected.width) values, expected up to \(output.count) of \(output.width)"))
+                        "\(expected.count) rows of \(expected.width) values, expected up to \(output.count) of \(output.width)"
+                    ))
                 continue
             }
             checks.append(
@@ -251,7 +255,8 @@ extension ScalarReference {
         return list.outputs.reduce(into: [:]) { result, output in
             let (view, type) = output.value
             result[output.key] = Tensor(
-                name: output.key, view: view, type: type, at: memory.address(view.operand, list.buffers[view.operand.buffer].storage))
+                name: output.key, view: view, type: type,
+                at: memory.address(view.operand, list.buffers[view.operand.buffer].storage))
         }
     }
 }

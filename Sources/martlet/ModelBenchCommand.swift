@@ -2,6 +2,7 @@ import ArgumentParser
 import CPlatform
 import Foundation
 import Inference
+import MarketData
 
 /// The time of a tick.
 struct ModelBenchCommand: ParsableCommand {
@@ -52,7 +53,8 @@ struct ModelBenchCommand: ParsableCommand {
         try measurement.run()
         if core != nil, measurement.pinError != 0 {
             throw CommandError(
-                .usage, "--core \(wanted): the thread cannot be pinned: \(String(cString: strerror(measurement.pinError)))")
+                .usage,
+                "--core \(wanted): the thread cannot be pinned: \(String(cString: strerror(measurement.pinError)))")
         }
         guard let result = measurement.result, let rates = measurement.rates else {
             throw CommandError(.software, "the measurement has no result")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Inference
+import MarketData
 
 /// What the planner made of a model file.
 struct ModelInspectCommand: ParsableCommand {
@@ -154,10 +155,12 @@ struct ModelInspection: Encodable {
         lines += layerLines()
         lines.append("")
         let critical =
-            predictedCriticalPathNs < predictedNs ? ", \(Self.number(predictedCriticalPathNs)) ns of it before the outputs" : ""
+            predictedCriticalPathNs < predictedNs
+            ? ", \(Self.number(predictedCriticalPathNs)) ns of it before the outputs" : ""
         lines.append(
             "total    \(Format.count(macs)) multiply-adds, \(Format.count(macsExecuted)) done; density "
-                + "\(Format.percent(density)); \(precision); products predicted \(Self.number(predictedNs)) ns\(critical)")
+                + "\(Format.percent(density)); \(precision); products predicted \(Self.number(predictedNs)) ns\(critical)"
+        )
         lines.append(
             "memory   \(Format.count(packedBytes)) bytes of packed weights, \(Format.count(arenaBytes)) of arena an engine, "
                 + "\(Format.count(stateBytes)) of state an instrument")
@@ -167,7 +170,8 @@ struct ModelInspection: Encodable {
     private func describe() -> [String] {
         let text = { (value: Value) in "\(value.name.singleLine) \(value.shape)" }
         var lines = [
-            "inputs   " + inputs.map(text).joined(separator: ", "), "outputs  " + outputs.map(text).joined(separator: ", "),
+            "inputs   " + inputs.map(text).joined(separator: ", "),
+            "outputs  " + outputs.map(text).joined(separator: ", "),
             "stream   \(streaming)",
         ]
         guard let metadata else { return lines + ["contract none: the file has no metadata of the model contract"] }
@@ -179,14 +183,17 @@ struct ModelInspection: Encodable {
         for (name, value) in metadata.metrics.sorted(by: { $0.key < $1.key }) {
             lines.append("metric   \(name.singleLine) \(value)")
         }
-        for key in metadata.unknownKeys { lines.append("note     metadata key \(key.singleLine) is not known and has no effect") }
+        for key in metadata.unknownKeys {
+            lines.append("note     metadata key \(key.singleLine) is not known and has no effect")
+        }
         return lines
     }
 
     private func layerLines() -> [String] {
         var rows = [
             [
-                "layer", "operation", "shape", "multiply-adds", "density", "blocks", "precision", "bytes", "predicted", "when",
+                "layer", "operation", "shape", "multiply-adds", "density", "blocks", "precision", "bytes", "predicted",
+                "when",
                 "kernel", "chosen by",
             ]
         ]

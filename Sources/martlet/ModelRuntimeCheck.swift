@@ -38,7 +38,9 @@ struct ModelRuntimeCheck {
                 try JSONDecoder().decode(ModelVerification.Check.self, from: Data($0))
             }
         } catch {
-            return [.init(Self.name, .failed, "\(python) -m martlet.model_verify said what is no check: \(oneLine(error))")]
+            return [
+                .init(Self.name, .failed, "\(python) -m martlet.model_verify said what is no check: \(oneLine(error))")
+            ]
         }
     }
 

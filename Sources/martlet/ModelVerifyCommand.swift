@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Inference
+import MarketData
 
 /// Whether a model computes what it should.
 struct ModelVerifyCommand: ParsableCommand {
@@ -55,7 +56,8 @@ struct ModelVerifyCommand: ParsableCommand {
         let failed = report.checks.filter { $0.status == .failed }.map(\.name)
         guard failed.isEmpty else {
             throw CommandError(
-                .data, "\(file): \(failed.count) of \(report.checks.count) checks failed: \(failed.joined(separator: ", "))")
+                .data,
+                "\(file): \(failed.count) of \(report.checks.count) checks failed: \(failed.joined(separator: ", "))")
         }
     }
 
