@@ -100,7 +100,7 @@ extension GraphCompiler {
             bias = floats
         }
         let positions = kernel.reduce(1, *)
-        guard outputs * channels * positions <= ModelLimits.weights else {
+        guard positions <= ModelLimits.weights, outputs * channels * positions <= ModelLimits.weights else {
             throw .limit(
                 what: "weights at node '\(node.name)'", found: outputs * channels * positions,
                 limit: ModelLimits.weights)
@@ -211,6 +211,7 @@ extension GraphCompiler {
         let all = batches.flatMap { batch in starts.flatMap { start in channels.map { Int32(batch + start + $0) } } }
         let shape = [view.shape[0]] + window.outputs + [view.shape[1]]
         let count = try elementCount(shape, node)
+        try spend(count * taps.count, node)
         let reduction: Reduction = isMaximum ? .maximum : .mean(Float(taps.count))
         let destination = try allocate(count, storage(view.operand))
         let table = taps.map { Int32($0) }
@@ -265,6 +266,7 @@ extension GraphCompiler {
         let axisStrides = View.rowMajor(extents)
         let starts = View.indices(shape: window.outputs, strides: Array(repeating: 0, count: rank))
         var lists: [[Int32]] = []
+        try spend(starts.count * window.kernel.reduce(1, *), node)
         for output in starts.indices {
             var origin: [Int] = []
             var rest = output

@@ -206,6 +206,15 @@ public struct ScalarReference {
                     input: sum(0), output: sum(1), forget: sum(2), candidate: sum(3), cell: cell)
                 if let nextCell = layer.nextCell { memory.floats(nextCell)[unit] = next.cell }
                 target[unit] = next.hidden
+            case .peephole(let weights):
+                func sum(_ gate: Int) -> Float { input(gate, of: 4) + recurrent(gate, of: 4) }
+                let old = layer.cell.map { memory.floats($0)[unit] } ?? 0
+                let input = ScalarFunctions.sigmoid(sum(0).addingProduct(weights[unit], old))
+                let forget = ScalarFunctions.sigmoid(sum(2).addingProduct(weights[2 * layer.units + unit], old))
+                let next = (forget * old).addingProduct(input, ScalarFunctions.tanh(sum(3)))
+                let output = ScalarFunctions.sigmoid(sum(1).addingProduct(weights[layer.units + unit], next))
+                if let nextCell = layer.nextCell { memory.floats(nextCell)[unit] = next }
+                target[unit] = output * ScalarFunctions.tanh(next)
             case .gru:
                 target[unit] = ScalarGates.gru(
                     input: (input(0, of: 3), input(1, of: 3), input(2, of: 3)),
