@@ -21,7 +21,9 @@ public struct AnyModel: Sendable {
     /// a tool looks at models of any feature set.
     ///
     /// - Throws: `ModelError`; a file with a key that begins with `martlet.` has to follow the model contract.
-    public init(onnx bytes: [UInt8], kernels: KernelPolicy = .predicted) throws(ModelError) {
+    public init(
+        onnx bytes: [UInt8], kernels: KernelPolicy = .predicted, streaming: StreamingMode = .automatic
+    ) throws(ModelError) {
         let graph: Graph
         do {
             graph = try Graph(onnx: bytes)
@@ -36,17 +38,11 @@ public struct AnyModel: Sendable {
             return
         }
         let metadata = try ModelMetadata(graph.metadata)
-        form = .model(
-            try Model(
-                onnx: bytes, availableFeatures: metadata.featureNames, featureSetVersion: metadata.featureSetVersion,
-                kernels: kernels))
-        let features = graph.inputs.first { $0.name == GraphCompiler.featuresName }
-        // The compiler has seen to it that there are three extents.
-        if let shape = features?.shape, shape.count == 3, case .fixed(let ticks) = shape[1] {
-            window = ticks
-        } else {
-            window = 1
-        }
+        let model = try Model(
+            onnx: bytes, availableFeatures: metadata.featureNames, featureSetVersion: metadata.featureSetVersion,
+            kernels: kernels, streaming: streaming)
+        form = .model(model)
+        window = model.windowTicks
     }
 
     private var storage: PlanStorage {
@@ -91,9 +87,10 @@ public struct AnyModel: Sendable {
 
     /// How the model goes from tick to tick.
     public var streamingDescription: String {
-        guard case .model = form else { return "none: a free graph, each run by itself" }
-        if window > 1 { return "a window of \(window) ticks" }
-        return stateByteCount > 0 ? "one tick at a time, its state carried on" : "one tick at a time, without state"
+        switch form {
+        case .model(let model): model.streamingDescription
+        case .program: "none: a free graph, each run by itself"
+        }
     }
 
     /// `int8` if any layer is, else `fp32`.

@@ -30,15 +30,11 @@ public struct ModelBench {
     public struct Times: Sendable, Equatable {
         public let p50, p99, p999: Double
 
-        init(_ samples: [UInt64], timer: UInt64) {
+        init(_ samples: [UInt64], _ timer: ModelBenchTimer) {
             let sorted = samples.sorted()
-            func percentile(_ share: Double) -> Double {
-                let sample = sorted[min(Int(Double(sorted.count) * share), sorted.count - 1)]
-                return Double(sample > timer ? sample - timer : 0)
-            }
-            p50 = percentile(0.5)
-            p99 = percentile(0.99)
-            p999 = percentile(0.999)
+            p50 = timer.nanoseconds(sorted, share: 0.5)
+            p99 = timer.nanoseconds(sorted, share: 0.99)
+            p999 = timer.nanoseconds(sorted, share: 0.999)
         }
     }
 
@@ -110,28 +106,29 @@ public struct ModelBench {
             }
             let kinds = any.runsAhead ? 2 : 1
             var samples = Samples(steps: steps(pace: pace, kinds: kinds), kinds: kinds)
-            let timer = ModelBench.timerCost()
+            var timer = ModelBenchTimer()
             while let block = samples.nextBlock(progress) {
                 // Twice the same loop: a choice within it would be timed.
                 if block.kind == 0 {
                     for place in block.places {
                         next()
-                        let begin = martlet_monotonic_ns()
+                        let begin = martlet_cycles_in_order()
                         engine.step(features: features, state: &state)
                         engine.prepare(state: &state)
-                        samples.times[0][place] = martlet_monotonic_ns() - begin
+                        samples.times[0][place] = martlet_cycles_in_order() &- begin
                     }
                 } else {
                     for place in block.places {
                         next()
-                        let begin = martlet_monotonic_ns()
+                        let begin = martlet_cycles_in_order()
                         engine.step(features: features, state: &state)
-                        samples.times[1][place] = martlet_monotonic_ns() - begin
+                        samples.times[1][place] = martlet_cycles_in_order() &- begin
                         engine.prepare(state: &state)
                     }
                 }
             }
-            return result(samples, timer: timer, checksum: checksum)
+            timer.calibrate()
+            return result(samples, timer, checksum: checksum)
         }
     }
 
@@ -163,16 +160,17 @@ public struct ModelBench {
             engine.run()
         }
         var samples = Samples(steps: steps(pace: pace, kinds: 1), kinds: 1)
-        let timer = ModelBench.timerCost()
+        var timer = ModelBenchTimer()
         while let block = samples.nextBlock(progress) {
             for place in block.places {
                 next()
-                let begin = martlet_monotonic_ns()
+                let begin = martlet_cycles_in_order()
                 engine.run()
-                samples.times[0][place] = martlet_monotonic_ns() - begin
+                samples.times[0][place] = martlet_cycles_in_order() &- begin
             }
         }
-        return result(samples, timer: timer, checksum: checksum)
+        timer.calibrate()
+        return result(samples, timer, checksum: checksum)
     }
 
     // MARK: Parts
@@ -198,11 +196,11 @@ public struct ModelBench {
         }
     }
 
-    private func result(_ samples: Samples, timer: UInt64, checksum: Double) -> Result {
+    private func result(_ samples: Samples, _ timer: ModelBenchTimer, checksum: Double) -> Result {
         Result(
-            full: Times(samples.times[0], timer: timer),
-            criticalPath: samples.times.count > 1 ? Times(samples.times[1], timer: timer) : nil,
-            timerNanoseconds: Double(timer), steps: samples.times[0].count, checksum: checksum)
+            full: Times(samples.times[0], timer),
+            criticalPath: samples.times.count > 1 ? Times(samples.times[1], timer) : nil,
+            timerNanoseconds: timer.costNanoseconds, steps: samples.times[0].count, checksum: checksum)
     }
 
     /// Runs ticks until the warm-up is over, or a tenth of the budget; returns the nanoseconds of one.
@@ -223,16 +221,6 @@ public struct ModelBench {
         if let steps = options.steps { return steps }
         let fitting = Int(ModelBench.budget / pace) / kinds
         return max(min(ModelBench.stepsDefault, fitting), ModelBench.stepsMin)
-    }
-
-    /// The median of pairs of readings of the clock, in nanoseconds.
-    private static func timerCost() -> UInt64 {
-        var samples = Array(repeating: UInt64(0), count: 20_001)
-        for index in samples.indices {
-            let begin = martlet_monotonic_ns()
-            samples[index] = martlet_monotonic_ns() - begin
-        }
-        return samples.sorted()[samples.count / 2]
     }
 
     private static func weighted(_ values: UnsafeBufferPointer<Float>) -> Double {

@@ -28,7 +28,7 @@ struct ModelBenchCommand: ParsableCommand {
     @Option(help: "Ticks before the first timed one.")
     var warmUp = 2_000
 
-    @Option(help: "The CPU for the measuring thread; -1 leaves it to the scheduler. Default: the last one.")
+    @Option(help: "The CPU for the measuring thread; --core=-1 leaves it to the scheduler. Default: the last one.")
     var core: Int?
 
     @Option(help: "Folder with features.npy. Default: NAME.data beside NAME.onnx, if there is one.")
@@ -180,7 +180,7 @@ struct ModelBenchReport: Encodable {
             "\(machine)", "model          \(model.singleLine), sha256 \(sha256)",
             "               \(precision), density \(Format.percent(density))",
             "method         \(Format.count(steps)) ticks \(place), features \(features.singleLine)",
-            "timer          \(Int(timerNs)) ns, subtracted",
+            "timer          \(Self.nanoseconds(timerNs)), subtracted",
             "full step      \(Self.line(p50Ns, p99Ns, p999Ns))",
         ]
         if let p50 = criticalPathP50Ns, let p99 = criticalPathP99Ns, let p999 = criticalPathP999Ns {
@@ -195,6 +195,10 @@ struct ModelBenchReport: Encodable {
     }
 
     private static func line(_ p50: Double, _ p99: Double, _ p999: Double) -> String {
-        "p50 \(Format.duration(UInt64(p50)))  p99 \(Format.duration(UInt64(p99)))  p99.9 \(Format.duration(UInt64(p999)))"
+        "p50 \(nanoseconds(p50))  p99 \(nanoseconds(p99))  p99.9 \(nanoseconds(p999))"
+    }
+
+    private static func nanoseconds(_ value: Double) -> String {
+        value < 1_000 ? String(format: "%.1f ns", value) : Format.duration(UInt64(value))
     }
 }

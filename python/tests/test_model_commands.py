@@ -81,6 +81,7 @@ def test_a_window_model_is_compared_from_its_first_full_window(models):
     report, _ = verify(models / "g_binctabl.dense.onnx", "--onnxruntime", sys.executable)
     assert report["ticks"] == 209
     assert "failed" not in statuses(report).values()
+    assert statuses(report)["stream and window"] == "passed"
     assert "200 rows" in report["checks"][0]["detail"]
 
 
@@ -166,7 +167,7 @@ def test_a_bench_has_its_keys_and_the_checksum_of_the_stored_outputs(models, nam
 
 
 def test_people_get_tables(models):
-    text = martlet("model", "bench", models / "c_lstm.dense.onnx", "--steps", 200, "--core", -1).stdout
+    text = martlet("model", "bench", models / "c_lstm.dense.onnx", "--steps", 200, "--core=-1").stdout
     for word in ("machine", "full step", "critical path", "subtracted", "not pinned", "checksum"):
         assert word in text
     text = martlet("model", "inspect", models / "c_lstm.dense.onnx").stdout
@@ -242,6 +243,7 @@ def test_stored_data_that_do_not_fit_are_one_line(copy):
     one_line(martlet("model", "bench", model, check=False), 65, "features.npy")
     (data / "features.npy").unlink()
     fails(65, "without stored inputs")
+    (data / "probabilities.npy").unlink()
     one_line(martlet("model", "bench", model, "--data", data, check=False), 66, "features.npy")
     np.save(data / "features.npy", features)
     (data / "data.json").write_text("[")
@@ -255,7 +257,7 @@ def test_options_that_are_wrong_are_one_line(models):
     model = models / "a_mlp.dense.onnx"
     one_line(martlet("model", "bench", model, "--steps", 0, check=False), 64, "--steps")
     one_line(martlet("model", "bench", model, "--core", 4000, check=False), 64, "--core")
-    one_line(martlet("model", "bench", model, "--core", -2, check=False), 64, "--core")
+    one_line(martlet("model", "bench", model, "--core=-2", check=False), 64, "--core")
     one_line(martlet("model", "verify", model, "--onnxruntime", "/nowhere/python", check=False), 66, "/nowhere/python")
     one_line(martlet("model", "verify", model, "--onnxruntime", "/bin/false", check=False), 65, "ONNX Runtime")
 
