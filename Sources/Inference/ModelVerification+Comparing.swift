@@ -34,21 +34,26 @@ extension ModelVerification {
         return Check(name, isGood ? .passed : .failed, "\(rows): greatest difference \(worst), \(limit), \(place)")
     }
 
-    /// Compares all outputs to the bit; the first difference counts.
-    static func compareAll(_ name: String, _ found: [Output], _ expected: [Output], against: String) -> Check {
+    /// Compares all outputs; the first that is wrong counts.
+    ///
+    /// - Parameter first: The tick of the first row.
+    static func compareAll(
+        _ name: String, _ found: [Output], _ expected: [Output], isExact: Bool = true, first: Int = 0, against: String
+    ) -> Check {
         guard found.map(\.name) == expected.map(\.name) else {
             return Check(name, .failed, "outputs \(found.map(\.name)), expected \(expected.map(\.name))")
         }
+        var details: [String] = []
         for (output, wanted) in zip(found, expected) {
             guard output.width == wanted.width, output.values.count == wanted.values.count else {
                 return Check(
                     name, .failed, "\(output.name): \(output.values.count) values, expected \(wanted.values.count)")
             }
-            let check = compare(name, output, wanted, isExact: true, first: 0, against: against)
-            if check.status == .failed { return Check(name, .failed, "\(output.name): \(check.detail)") }
+            let check = compare(name, output, wanted, isExact: isExact, first: first, against: against)
+            let detail = "\(output.name): \(check.detail)"
+            if check.status == .failed { return Check(name, .failed, detail) }
+            details.append(detail)
         }
-        let rows = expected.first?.count ?? 0
-        return Check(
-            name, .passed, "\(expected.map(\.name).joined(separator: ", ")), \(rows) rows: the bits of \(against)")
+        return Check(name, .passed, details.joined(separator: "; "))
     }
 }

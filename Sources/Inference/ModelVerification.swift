@@ -172,11 +172,12 @@ public struct ModelVerification {
     public func checkStreaming() throws(ModelError) -> Check? {
         guard model.window > 1 else { return nil }
         let whole = try outputs(try AnyModel(onnx: bytes, streaming: .recompute), count: ticks)
-        // Until the first window is full, it is padded in one way and in the other.
+        // Until the first window is full, it is padded in one way and in the other. To the bit only where the planner
+        // had the same to fold into the weights: what a whole window pads with zeros, a stream never sees.
         let full = ticks - leadingTicks
         let check = ModelVerification.compareAll(
-            "stream and window", try outputs().map { $0.last(full) }, whole.map { $0.last(full) },
-            against: "the window computed anew on every tick")
+            "stream and window", try outputs().map { $0.last(full) }, whole.map { $0.last(full) }, isExact: false,
+            first: leadingTicks, against: "the window computed anew on every tick")
         return Check(check.name, check.status, "\(check.detail); \(model.streamingDescription)")
     }
 

@@ -7,8 +7,8 @@ output of the engine. A model of the contract is stepped with its state, a free 
 printed is one check as JSON: name, status (passed, failed or skipped) and detail.
 
 32-bit floats: each output to 1e-5, relative to values above 1. A model with QuantizeLinear: the bits of the integer
-reference; and ONNX Runtime with its optimisations off, fed the reference's state on each tick, within one quantum on 99.9 % of ticks.
-A quantum is the step of the quantised values that the output is computed from last.
+reference; and ONNX Runtime with its optimisations off, fed the reference's state on each tick, within one quantum on 99.9 % of
+ticks. A quantum is the step of the quantised values that the output is computed from last.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def compare_bits(name, found, expected, leading):
     if not differs.any():
         return check(name, True, f"{len(found)} rows of {found.shape[1]}: all bits are the same")
     distance = np.where(differs, np.abs(found - expected), -1)
-    return check(name, False, f"{differs.any(axis=1).sum()} of {len(found)} rows differ; {place(distance, found, expected, leading)}")
+    rows = f"{differs.any(axis=1).sum()} of {len(found)} rows differ"
+    return check(name, False, f"{rows}; {place(distance, found, expected, leading)}")
 
 
 def compare_quanta(name, found, expected, quantum, leading):
