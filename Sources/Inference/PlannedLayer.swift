@@ -38,7 +38,10 @@ struct LayerFigures {
         }
     }
 
-    mutating func add(_ linear: IntegerLinearLayer, _ packing: IntegerPacking, isSparse: Bool, dense: Double, sparse: Double) {
+    /// - Parameter dense: Cycles of one row; `sparse` likewise.
+    mutating func add(
+        _ linear: IntegerLinearLayer, _ packing: IntegerPacking, isSparse: Bool, dense: Double, sparse: Double
+    ) {
         let rows = linear.rowStarts.count
         multiplyAdds += linear.matrix.weights.count * rows
         weights += linear.matrix.weights.count
