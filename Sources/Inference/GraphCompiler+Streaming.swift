@@ -19,6 +19,15 @@ struct StreamedValue {
     var extent: Int
 }
 
+/// A state that keeps the newest rows of a value.
+struct RingState {
+    var state: String
+    /// The value that joins it with a new row.
+    var output: String
+    var axis: Int
+    var shape: [Int]
+}
+
 /// Compiles the nodes of a window so that each tick computes what is new and finds the rest in rings.
 extension GraphCompiler {
     /// Begins a stream at a value that is defined for the newest tick.
@@ -37,22 +46,33 @@ extension GraphCompiler {
         _ newest: ShapedValue, axis: Int, depth: Int, _ node: Node
     ) throws(ModelError) -> ShapedValue {
         var rows = newest
-        var quantization: Quantization?
         var flat: View
-        if case .dequantized(let view, let quantizer) = newest.value {
+        switch newest.value {
+        case .dequantized(let view, let quantizer):
             // Bytes are kept, not floats, so that a tick is quantised once.
             flat = try self.flat(view, node)
             flat.operand = try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
-            quantization = quantizer
-        } else {
-            flat = try self.flat(try view(of: newest, node), node)
+        case .affine(let view, _, _): flat = try self.flat(view, node)
+        case .view, .constant, .quantized: flat = try self.flat(try view(of: newest, node), node)
         }
         let ring = try pushed(flat.operand, width: flat.operand.count, depth: depth, node)
         var kept = View(ring, start: flat.start, shape: flat.shape, strides: flat.strides)
         kept.shape[axis] = depth
         kept.strides[axis] = ring.count / depth
         rows.shape = kept.shape
-        rows.value = quantization.map { .dequantized(kept, $0) } ?? .view(kept)
+        switch newest.value {
+        case .dequantized(_, let quantizer): rows.value = .dequantized(kept, quantizer)
+        case .affine(let view, let scale, let offset):
+            // The same map for every tick, in row-major order.
+            let inner = view.shape[axis...].reduce(1, *)
+            func repeated(_ values: [Double]) -> [Double] {
+                stride(from: 0, to: values.count, by: inner).flatMap { start in
+                    (0..<depth).flatMap { _ in values[start..<start + inner] }
+                }
+            }
+            rows.value = .affine(kept, scale: repeated(scale), offset: repeated(offset))
+        case .view, .constant, .quantized: rows.value = .view(kept)
+        }
         rows.openLinear = nil
         return rows
     }
@@ -81,11 +101,25 @@ extension GraphCompiler {
         return try ticks(name, from: stream.time.shift, to: stream.time.shift - (stream.extent - 1), node)
     }
 
+    /// A value whose padding nobody reads. What is pending of it ends here, as it does for the whole window, so that
+    /// both give the same bits.
+    private mutating func padded(_ value: ShapedValue, _ node: Node) throws(ModelError) -> ShapedValue {
+        var result = value
+        result.openLinear = nil
+        if case .dequantized(_, let quantizer) = value.value, quantizer.keepsZero { return result }
+        result.value = .view(try view(of: value, node))
+        return result
+    }
+
     /// Compiles a node that reads streamed values.
     mutating func compileStreamed(_ node: Node, _ plan: StreamPlan) throws(ModelError) {
         let outputs = node.outputs.filter { !$0.isEmpty }
         guard let first = outputs.first else { return }
         if plan.aliases.contains(first), let source = streams[node.inputs[0]], let time = plan.streamed[first] {
+            if node.operatorName == "Pad" {
+                values[first] = try padded(source.newest, node)
+                return try beginStream(first, plan, node)
+            }
             var alias = source
             alias.time = time
             alias.extent = plan.extents[first] ?? 1
@@ -108,6 +142,9 @@ extension GraphCompiler {
                     values[name]?.shape = part.shape
                     values[name]?.openLinear = nil
                 }
+            }
+            if plan.windows[node.key]?.isPadded == true, let value = values[node.inputs[0]] {
+                values[node.inputs[0]] = try padded(value, node)
             }
             changed = try forOneTick(node, plan)
         } else {
@@ -168,6 +205,49 @@ extension GraphCompiler {
         return Node(
             name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,
             outputs: node.outputs, attributes: attributes)
+    }
+
+    // MARK: States that are rings
+
+    /// Whether a state does nothing but keep the newest rows of a value: it is joined with one new row, and what goes
+    /// round is all but the oldest one. Then it is a ring, and no row is ever moved.
+    func ringState(_ name: String, shape: [Int]) -> RingState? {
+        let readers = graph.nodes.filter { $0.inputs.contains(name) }
+        guard readers.count == 1, uses[name] == 1, readers[0].operatorName == "Concat", readers[0].inputs.count == 2,
+            readers[0].inputs[0] == name, let joined = readers[0].outputs.first,
+            let number = try? integerAttribute(readers[0], "axis", default: 0),
+            let axis = try? axis(readers[0], number, rank: shape.count)
+        else { return nil }
+        var next = name + "_next"
+        var maker = graph.nodes.first { $0.outputs.first == next }
+        while let node = maker, node.operatorName == "Identity" {
+            next = node.inputs[0]
+            maker = graph.nodes.first { $0.outputs.first == next }
+        }
+        guard let slice = maker, slice.operatorName == "Slice", slice.inputs.first == joined else { return nil }
+        // What the slice keeps of the joined value, which is one row longer than the state.
+        var longer = shape
+        longer[axis] += 1
+        let plain = View(Operand(buffer: 0, count: 0), shape: longer)
+        guard let view = try? sliced(slice, plain) else { return nil }
+        var kept = plain
+        kept.start = plain.strides[axis]
+        kept.shape[axis] = shape[axis]
+        return view == kept ? RingState(state: name, output: joined, axis: axis, shape: shape) : nil
+    }
+
+    /// The state and the new row, side by side.
+    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) {
+        let value = try input(node, 1)
+        var row = ring.shape
+        row[ring.axis] = 1
+        guard value.shape == row, value.type == .float else {
+            throw refused(node, "an input of shape \(value.shape) does not fit \(ring.shape)")
+        }
+        // In memory as floats: the rows that never were are zeros.
+        let newest = ShapedValue(value: .view(try floatInput(node, 1)), type: .float, shape: row)
+        let rows = try keptRows(newest, axis: ring.axis, depth: ring.shape[ring.axis] + 1, node)
+        try define(node, rows.value, .float, shape: rows.shape, range: nil)
     }
 
     // MARK: In words
