@@ -50,7 +50,7 @@ struct ModelBenchCommand: ParsableCommand {
         let model = try bytes.model()
         let (rows, source) = try features(bytes, model)
         let measurement = ModelMeasurement(model: model, rows: rows, core: wanted, options: options)
-        try measurement.run()
+        measurement.run()
         if core != nil, measurement.pinError != 0 {
             throw CommandError(
                 .usage,
@@ -107,7 +107,7 @@ private final class ModelMeasurement: @unchecked Sendable {
         self.options = options
     }
 
-    func run() throws {
+    func run() {
         let thread = Thread { [self] in
             measure()
             done.signal()
