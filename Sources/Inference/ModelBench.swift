@@ -3,13 +3,14 @@ internal import ONNX
 
 /// Times a model's ticks one by one on the calling thread.
 ///
-/// A row of features is copied to where the engine reads it, then the clock is read, the tick computed, and the clock read again.
-/// The clock's own cost, the median of pairs of readings with nothing between them, is subtracted from each. Where a part
-/// of the work can be done ahead of the tick, the critical path and the full step are measured in turn, in blocks, so
-/// that a busy neighbour meets both alike.
+/// A row of features is copied to where the engine reads it, then the clock is read, the tick computed, and the clock
+/// read again. The clock's own cost, the median of pairs of readings with nothing between them, is subtracted from
+/// each. Where a part of the work can be done ahead of the tick, the critical path and the full step are measured in
+/// turn, in blocks, so that a busy neighbour meets both alike.
 public struct ModelBench {
     public struct Options: Sendable {
-        /// Timed ticks of each kind; nil for `stepsDefault`, or fewer for a model so slow that they would not fit `budget`.
+        /// Timed ticks of each kind; nil for `stepsDefault`, or fewer for a model so slow that they would not fit
+        /// `budget`.
         public var steps: Int?
         /// Ticks before the first timed one.
         public var warmUp = 2_000
@@ -47,8 +48,9 @@ public struct ModelBench {
         public let timerNanoseconds: Double
         /// Timed ticks of each kind.
         public let steps: Int
-        /// The sum over one pass of all rows from a state of zeros of value · (1 + index modulo 3), the index being that in
-        /// the output `probabilities`, or in the first output of a free graph. Rows before the first full window do not count.
+        /// The sum over one pass of all rows from a state of zeros of value · (1 + index modulo 3), the index being
+        /// that in the output `probabilities`, or in the first output of a free graph. Rows before the first full
+        /// window do not count.
         public let checksum: Double
     }
 
@@ -61,8 +63,8 @@ public struct ModelBench {
     /// Runs everything. Allocates only before the first timed tick and after the last one.
     ///
     /// - Parameters:
-    ///   - rows: Features for a model of the contract. A free graph is given the same number of seeded random values, or of zeros
-    ///     for inputs that are no 32-bit floats.
+    ///   - rows: Features for a model of the contract. A free graph is given seeded random values, and zeros for inputs that
+    ///     are no 32-bit floats.
     ///   - progress: Called between blocks with the share that is done.
     public func run(_ model: AnyModel, rows: FeatureRows, progress: (Double) -> Void = { _ in }) -> Result {
         martlet_denormals_keep()

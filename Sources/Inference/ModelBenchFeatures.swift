@@ -25,7 +25,8 @@ public struct FeatureRows: Sendable {
     }
 }
 
-/// A small generator whose every seed is good (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// A small generator whose every seed is good (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// 2014).
 private struct SplitMix64 {
     var state: UInt64
 

@@ -54,8 +54,8 @@ public struct MachineRates: Sendable {
         return Double(runByteCount) / nanoseconds
     }
 
-    /// Sums `count` vectors, a multiple of 8, in eight chains, so that no addition waits for another. Not inlined: the compiler
-    /// would else see that each pass over the memory gives the same.
+    /// Sums `count` vectors, a multiple of 8, in eight chains, so that no addition waits for another. Not inlined: the
+    /// compiler would else see that each pass over the memory gives the same.
     @inline(never)
     private static func load(
         _ vectors: UnsafePointer<SIMD8<Float>>, _ count: Int, _ sink: UnsafeMutablePointer<SIMD8<Float>>
@@ -84,7 +84,8 @@ public struct MachineRates: Sendable {
         return Double(rounds * 10 * 8) / nanoseconds
     }
 
-    /// Ten chains of multiply-adds from registers: two a cycle that each take four or five, and more would not fit the registers.
+    /// Ten chains of multiply-adds from registers: two a cycle that each take four or five, and more would not fit the
+    /// registers.
     @inline(never)
     private static func multiply(_ rounds: Int, _ sink: UnsafeMutablePointer<SIMD8<Float>>) {
         let (factor, start) = (sink[0], sink[0])

@@ -2,9 +2,10 @@ internal import CPlatform
 
 /// Reads the core's counter around short stretches, and turns what was read into nanoseconds.
 ///
-/// Some processors move their counter in large steps, 10 ns on Zen 4, although it counts in fractions of a nanosecond. A stretch's
-/// begin falls anywhere within a step, so that many samples of 73 ns read 70 seven times in ten and 80 else: a percentile is taken
-/// within the step that it is in, as if the samples that read the same were spread over it evenly.
+/// Some processors move their counter in large steps, 10 ns on Zen 4, although it counts in fractions of a nanosecond.
+/// A stretch's begin falls anywhere within a step, so that many samples of 73 ns read 70 seven times in ten and 80
+/// else: a percentile is taken within the step that it is in, as if the samples that read the same were spread over it
+/// evenly.
 struct ModelBenchTimer {
     /// Ticks of the counter from one of its steps to the next.
     private let stepTicks: UInt64

@@ -10,10 +10,10 @@ struct ModelBenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Times a model's ticks one by one, in this process.",
         discussion: """
-            Features are those of NAME.data/features.npy beside NAME.onnx if that is there, else random; they are copied to where the \
-            engine reads them before the clock starts. The clock's own cost is subtracted. 'full step' is all work of a tick; 'critical \
-            path' ends when the outputs are there, where a part of the work can be done ahead of the next tick. 'checksum' is \
-            the sum over one pass of all rows of p(down) + 2 p(flat) + 3 p(up).
+            Features are those of NAME.data/features.npy beside NAME.onnx if that is there, else random; they are copied \
+            to where the engine reads them before the clock starts. The clock's own cost is subtracted. 'full step' is \
+            all work of a tick; 'critical path' ends when the outputs are there, where a part of the work can be done \
+            ahead of the next tick. 'checksum' is the sum over one pass of all rows of p(down) + 2 p(flat) + 3 p(up).
 
               martlet model bench models/default.onnx
               martlet model bench mine.onnx --core 3 --steps 100000 --json
@@ -87,8 +87,8 @@ struct ModelBenchCommand: ParsableCommand {
 
 /// A measurement on a thread of its own, pinned to one CPU if that is possible.
 ///
-/// `@unchecked Sendable`: what it holds belongs to the new thread from `start` on until the semaphore is signalled, and to the
-/// waiting thread before and after that.
+/// `@unchecked Sendable`: what it holds belongs to the new thread from `start` on until the semaphore is signalled, and
+/// to the waiting thread before and after that.
 private final class ModelMeasurement: @unchecked Sendable {
     private let model: AnyModel
     private let rows: FeatureRows
@@ -188,7 +188,8 @@ struct ModelBenchReport: Encodable {
         }
         let peak = String(format: "%.1f", peakMacsPerNs)
         lines.append(
-            "multiply-adds  \(Format.count(macs)), \(Format.count(macsExecuted)) done: \(String(format: "%.1f", macsPerNs)) per ns, "
+            "multiply-adds  \(Format.count(macs)), \(Format.count(macsExecuted)) done: "
+                + "\(String(format: "%.1f", macsPerNs)) per ns, "
                 + "\(Format.percent(shareOfPeak)) of the measured peak of fp32, \(peak)")
         lines.append("checksum       \(checksum)")
         return lines.joined(separator: "\n")

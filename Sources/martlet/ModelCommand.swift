@@ -9,9 +9,9 @@ struct ModelCommand: ParsableCommand {
         commandName: "model",
         abstract: "Looks into a model file, verifies what it computes, and measures how fast.",
         discussion: """
-            Takes any ONNX file that the engine runs. One with metadata of the model contract (docs/MODEL.md) is run tick by tick \
-            with its state, and its features are those that it lists itself, of any feature set; 'run' and 'score' demand \
-            this program's. Any other is run as a free graph, each run by itself.
+            Takes any ONNX file that the engine runs. One with metadata of the model contract (docs/MODEL.md) is run \
+            tick by tick with its state, and its features are those that it lists itself, of any feature set; 'run' and \
+            'score' demand this program's. Any other is run as a free graph, each run by itself.
 
               martlet model inspect models/default.onnx
               martlet model verify mine.onnx --onnxruntime .venv/bin/python

@@ -9,11 +9,11 @@ struct ModelInspectCommand: ParsableCommand {
         commandName: "inspect",
         abstract: "Shows a model's layers, the kernels chosen for them and why, memory, and predicted time.",
         discussion: """
-            A weight that pruning has made zero saves time where whole blocks are zero: 'blocks' is the share that is left of \
-            those. A matrix is packed as dense or as block-sparse by predicted cost, and both are shown under 'chosen by': they \
-            are of the planner's fixed machine, so that a file gives the same kernels everywhere. 'predicted' is this machine's, \
-            from cache bandwidths and multiply-adds measured at the start. It counts products only. Layers marked 'ahead' depend \
-            on the state alone and run after the outputs are out.
+            A weight that pruning has made zero saves time where whole blocks are zero: 'blocks' is the share that is \
+            left of those. A matrix is packed as dense or as block-sparse by predicted cost, and both are shown under \
+            'chosen by': they are of the planner's fixed machine, so that a file gives the same kernels everywhere. \
+            'predicted' is this machine's, from cache bandwidths and multiply-adds measured at the start. It counts \
+            products only. Layers marked 'ahead' depend on the state alone and run after the outputs are out.
 
               martlet model inspect models/default.onnx
               martlet model inspect mine.onnx --json

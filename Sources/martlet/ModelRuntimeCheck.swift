@@ -4,8 +4,8 @@ import Inference
 
 /// Asks a Python program what ONNX Runtime and the integer reference say of the same ticks.
 ///
-/// The rows go to it in a folder: `index.json` names for each input and output its array, in files `0.npy`, `1.npy`, … It answers
-/// with one check a line, as JSON.
+/// The rows go to it in a folder: `index.json` names for each input and output its array, in files `0.npy`, `1.npy`, …
+/// It answers with one check a line, as JSON.
 struct ModelRuntimeCheck {
     let python: String
     static let name = "ONNX Runtime"

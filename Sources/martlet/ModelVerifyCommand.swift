@@ -9,12 +9,12 @@ struct ModelVerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Checks what a model computes: against stored outputs, its scalar twin, and ONNX Runtime.",
         discussion: """
-            Inputs are those stored in NAME.data beside NAME.onnx (features.npy [ticks, F], OUTPUT.npy [ticks, …]), if there are \
-            any, else random. Stored outputs have to come out to 1e-5, or to the bit where data.json says that they are the \
-            integer reference's. All kernels have to give the bits of their scalar twins, and dense, block-sparse, ahead-of-the-tick \
-            and in-tick computation the same bits. With a Python that has this project's package, ONNX Runtime computes the same \
-            ticks: to 1e-5 for 32-bit floats; for a quantised model within one quantum on 99.9 % of ticks, and the bits of the \
-            integer reference.
+            Inputs are those stored in NAME.data beside NAME.onnx (features.npy [ticks, F], OUTPUT.npy [ticks, …]), if \
+            there are any, else random. Stored outputs have to come out to 1e-5, or to the bit where data.json says that \
+            they are the integer reference's. All kernels have to give the bits of their scalar twins, and dense, \
+            block-sparse, ahead-of-the-tick and in-tick computation the same bits. With a Python that has this project's \
+            package, ONNX Runtime computes the same ticks: to 1e-5 for 32-bit floats; for a quantised model within one \
+            quantum on 99.9 % of ticks, and the bits of the integer reference.
 
               martlet model verify mine.onnx
               martlet model verify mine.onnx --data recorded --onnxruntime .venv/bin/python --json
