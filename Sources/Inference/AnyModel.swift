@@ -109,6 +109,6 @@ public struct AnyModel: Sendable {
         return count == 0 ? 1 : nonZero / Double(count)
     }
 
-    /// Whether a part of the work depends on the state alone and can be done ahead of the tick.
-    public var runsAhead: Bool { plan.contains(where: \.isAhead) }
+    /// Whether a part of a tick's work is done when its outputs are there: for later ticks, or on the state alone.
+    public var runsLater: Bool { plan.contains { $0.isLater || $0.isAhead } || !list.stateUpdates.isEmpty }
 }

@@ -5,7 +5,7 @@ internal import ONNX
 ///
 /// A row of features is copied to where the engine reads it, then the clock is read, the tick computed, and the clock
 /// read again. The clock's own cost, the median of pairs of readings with nothing between them, is subtracted from
-/// each. Where a part of the work can be done ahead of the tick, the critical path and the full step are measured in
+/// each. Where a part of the work is done when the outputs are there, the critical path and the full step are measured in
 /// turn, in blocks, so that a busy neighbour meets both alike.
 public struct ModelBench {
     public struct Options: Sendable {
@@ -40,9 +40,9 @@ public struct ModelBench {
     }
 
     public struct Result: Sendable {
-        /// All work of a tick, what can be done ahead of the next one included.
+        /// All work of a tick: `InferenceEngine.step`.
         public let full: Times
-        /// From the features to the outputs; nil where that is all there is.
+        /// From the features to the outputs, `InferenceEngine.predict`; nil where that is all there is.
         public let criticalPath: Times?
         /// The median cost of reading the clock, in nanoseconds.
         public let timerNanoseconds: Double
@@ -104,9 +104,8 @@ public struct ModelBench {
             let pace = warmUp {
                 next()
                 engine.step(features: features, state: &state)
-                engine.prepare(state: &state)
             }
-            let kinds = any.runsAhead ? 2 : 1
+            let kinds = any.runsLater ? 2 : 1
             var samples = Samples(steps: steps(pace: pace, kinds: kinds), kinds: kinds)
             var timer = ModelBenchTimer()
             while let block = samples.nextBlock(progress) {
@@ -116,16 +115,15 @@ public struct ModelBench {
                         next()
                         let begin = martlet_cycles_in_order()
                         engine.step(features: features, state: &state)
-                        engine.prepare(state: &state)
                         samples.times[0][place] = martlet_cycles_in_order() &- begin
                     }
                 } else {
                     for place in block.places {
                         next()
                         let begin = martlet_cycles_in_order()
-                        engine.step(features: features, state: &state)
+                        engine.predict(features: features, state: &state)
                         samples.times[1][place] = martlet_cycles_in_order() &- begin
-                        engine.prepare(state: &state)
+                        engine.advance(state: &state)
                     }
                 }
             }

@@ -159,13 +159,12 @@ public struct ModelVerification {
         return ModelVerification.compareAll("dense and sparse", try outputs(), dense, against: "the dense kernels")
     }
 
-    /// Compares ticks whose products of the state were computed ahead with ticks where they were not, to the bit. Nil for a
-    /// model without such products.
-    public func checkAhead() throws(ModelError) -> Check? {
-        guard model.runsAhead else { return nil }
+    /// Compares the outputs before the rest of a tick's work with those after it, to the bit. Nil where there is no such rest.
+    public func checkRest() throws(ModelError) -> Check? {
+        guard model.runsLater else { return nil }
         return ModelVerification.compareAll(
-            "ahead of the tick", try outputs(model, count: ticks, prepares: false), try outputs(),
-            against: "the state's products computed ahead of the tick")
+            "after the outputs", try outputs(model, count: ticks, isEarly: true), try outputs(),
+            against: "the outputs when the state has moved on")
     }
 
     /// Compares running tick by tick with recomputing the whole window at each tick. Nil for a model without a window.
@@ -191,7 +190,7 @@ public struct ModelVerification {
         return Array(rows.values[tick * rows.width..<(tick + 1) * rows.width])
     }
 
-    private func outputs(_ model: AnyModel, count: Int, prepares: Bool = true) throws(ModelError) -> [Output] {
+    private func outputs(_ model: AnyModel, count: Int, isEarly: Bool = false) throws(ModelError) -> [Output] {
         switch model.form {
         case .model(let contract):
             var engine = InferenceEngine(model: contract)
@@ -199,11 +198,11 @@ public struct ModelVerification {
             let widths = model.outputShapes.mapValues { $0.reduce(1, *) }
             return collect(count) { tick in
                 row(GraphCompiler.featuresName, tick).withUnsafeBufferPointer {
-                    if let base = $0.baseAddress { engine.step(features: base, state: &state) }
+                    if let base = $0.baseAddress { engine.predict(features: base, state: &state) }
                 }
-                let results = engine.outputs.values(widths)
-                if prepares { engine.prepare(state: &state) }
-                return results
+                let early = isEarly ? engine.outputs.values(widths) : [:]
+                engine.advance(state: &state)
+                return isEarly ? early : engine.outputs.values(widths)
             }
         case .program(let program):
             var engine = ProgramEngine(program)

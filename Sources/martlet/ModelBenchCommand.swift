@@ -12,8 +12,8 @@ struct ModelBenchCommand: ParsableCommand {
         discussion: """
             Features are those of NAME.data/features.npy beside NAME.onnx if that is there, else random; they are copied \
             to where the engine reads them before the clock starts. The clock's own cost is subtracted. 'full step' is \
-            all work of a tick; 'critical path' ends when the outputs are there, where a part of the work can be done \
-            ahead of the next tick. 'checksum' is the sum over one pass of all rows of p(down) + 2 p(flat) + 3 p(up).
+            all work of a tick; 'critical path' ends when the outputs are there, where a part of the work comes after \
+            them. 'checksum' is the sum over one pass of all rows of p(down) + 2 p(flat) + 3 p(up).
 
               martlet model bench models/default.onnx
               martlet model bench mine.onnx --core 3 --steps 100000 --json

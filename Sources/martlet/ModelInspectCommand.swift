@@ -13,7 +13,8 @@ struct ModelInspectCommand: ParsableCommand {
             left of those. A matrix is packed as dense or as block-sparse by predicted cost, and both are shown under \
             'chosen by': they are of the planner's fixed machine, so that a file gives the same kernels everywhere. \
             'predicted' is this machine's, from cache bandwidths and multiply-adds measured at the start. It counts \
-            products only. Layers marked 'ahead' depend on the state alone and run after the outputs are out.
+            products only. Layers marked 'later' run when the outputs are there, for later ticks; those marked 'ahead', \
+            then too, on the state alone.
 
               martlet model inspect models/default.onnx
               martlet model inspect mine.onnx --json
@@ -46,7 +47,8 @@ struct ModelInspection: Encodable {
         @OrNull var plannerSparseNs: Double?
         let bytes: Int
         let predictedNs: Double
-        let isAhead: Bool
+        /// Whether it runs when the outputs are there, and whether it then depends on the state alone.
+        let isLater, isAhead: Bool
 
         init(_ layer: PlannedLayer, _ rates: MachineRates) {
             name = layer.name
@@ -60,6 +62,7 @@ struct ModelInspection: Encodable {
             kernel = layer.kernel
             bytes = layer.packedByteCount
             predictedNs = rates.nanoseconds(layer.predicted)
+            isLater = layer.isLater
             isAhead = layer.isAhead
             plannerDenseNs = layer.alternatives?.denseNanoseconds
             plannerSparseNs = layer.alternatives?.sparseNanoseconds
@@ -138,7 +141,7 @@ struct ModelInspection: Encodable {
         density = model.density
         precision = model.precision
         predictedNs = layers.reduce(0) { $0 + $1.predictedNs }
-        predictedCriticalPathNs = layers.reduce(0) { $0 + ($1.isAhead ? 0 : $1.predictedNs) }
+        predictedCriticalPathNs = layers.reduce(0) { $0 + ($1.isLater || $1.isAhead ? 0 : $1.predictedNs) }
         metadata = model.metadata.map(Metadata.init)
     }
 
@@ -203,7 +206,8 @@ struct ModelInspection: Encodable {
                 layer.name.singleLine, layer.operation, layer.shape.map(String.init).joined(separator: "×"),
                 hasWeights ? Format.count(layer.macs) : "", hasWeights ? Format.percent(layer.density) : "",
                 hasWeights ? Format.percent(layer.blockDensity) : "", layer.precision, Format.count(layer.bytes),
-                hasWeights ? "\(Self.number(layer.predictedNs)) ns" : "", layer.isAhead ? "ahead" : "", layer.kernel,
+                hasWeights ? "\(Self.number(layer.predictedNs)) ns" : "",
+                layer.isAhead ? "ahead" : layer.isLater ? "later" : "", layer.kernel,
                 Self.reason(layer),
             ])
         }
