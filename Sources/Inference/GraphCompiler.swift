@@ -39,6 +39,10 @@ struct GraphCompiler {
     private(set) var uses: [String: Int] = [:]
     /// The bytes of quantised values, so that each is quantised once.
     var quantizedOperands: [QuantizedKey: Operand] = [:]
+    /// Which values of a window are computed for the newest tick only; nil where all is computed anew.
+    var streaming: StreamPlan?
+    /// Those values, by name.
+    var streams: [String: StreamedValue] = [:]
     /// The states of the model contract, by the name of their input.
     var states: [String: Operand] = [:]
     var stateElements = 0
@@ -63,7 +67,13 @@ struct GraphCompiler {
 
     /// Compiles all nodes in their order.
     mutating func compileNodes() throws(ModelError) {
-        for node in graph.nodes { try compile(node) }
+        for node in graph.nodes {
+            if let plan = streaming, node.inputs.contains(where: { streams[$0] != nil }), !isConstant(node) {
+                try compileStreamed(node, plan)
+            } else {
+                try compile(node)
+            }
+        }
     }
 
     // MARK: Memory

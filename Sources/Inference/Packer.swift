@@ -183,9 +183,11 @@ struct Packer {
         }
         step.kind = .push
         step.source = slot(source)
-        step.count = source.count
+        let byteCount = list.buffers[destination.buffer].storage.byteCount
+        // In floats: what is copied beyond a row of bytes is padding.
+        step.count = (source.count * byteCount + 3) / 4
         // The second copy of the row is a whole ring before it.
-        step.width = depth * width * list.buffers[destination.buffer].storage.byteCount
+        step.width = depth * width * byteCount
     }
 
     private func set(_ activation: Activation, in step: inout Step) {

@@ -9,8 +9,8 @@ struct Placement: Sendable {
     private(set) var stateBytes = 0
     /// By buffer: which ring it is.
     private(set) var rings: [Int: Int] = [:]
-    /// Depth and width of each ring, in elements.
-    private(set) var ringShapes: [(depth: Int, width: Int)] = []
+    /// Rows of each ring, and bytes of a row.
+    private(set) var ringShapes: [(depth: Int, rowBytes: Int)] = []
 
     /// Buffers begin on cache lines and end with room for a vector more than they need.
     private static let lineBytes = 64
@@ -35,7 +35,7 @@ struct Placement: Sendable {
         for (index, buffer) in list.buffers.enumerated() {
             if case .ring(let depth, let width) = buffer.place {
                 rings[index] = ringShapes.count
-                ringShapes.append((depth, width))
+                ringShapes.append((depth, width * buffer.storage.byteCount))
             }
         }
         // The cursors of the rings come first, 4 bytes each.
