@@ -359,6 +359,12 @@ extension GraphCompiler {
             }
         }
         let amounts = try padAmounts(node, rank: value.shape.count)
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant",
+            storage(view.operand) == .float
+        {
+            let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: 0, node)
+            return try define(node, .dequantized(padded, quantizer), .float, shape: padded.shape)
+        }
         let padded = try self.padded(
             try viewInput(node, 0), before: amounts.before, after: amounts.after, mode: mode, fill: fill, node)
         try define(node, .view(padded), value.type, shape: padded.shape)

@@ -37,22 +37,33 @@ extension GraphCompiler {
         _ newest: ShapedValue, axis: Int, depth: Int, _ node: Node
     ) throws(ModelError) -> ShapedValue {
         var rows = newest
-        var quantization: Quantization?
         var flat: View
-        if case .dequantized(let view, let quantizer) = newest.value {
+        switch newest.value {
+        case .dequantized(let view, let quantizer):
             // Bytes are kept, not floats, so that a tick is quantised once.
             flat = try self.flat(view, node)
             flat.operand = try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
-            quantization = quantizer
-        } else {
-            flat = try self.flat(try view(of: newest, node), node)
+        case .affine(let view, _, _): flat = try self.flat(view, node)
+        case .view, .constant, .quantized: flat = try self.flat(try view(of: newest, node), node)
         }
         let ring = try pushed(flat.operand, width: flat.operand.count, depth: depth, node)
         var kept = View(ring, start: flat.start, shape: flat.shape, strides: flat.strides)
         kept.shape[axis] = depth
         kept.strides[axis] = ring.count / depth
         rows.shape = kept.shape
-        rows.value = quantization.map { .dequantized(kept, $0) } ?? .view(kept)
+        switch newest.value {
+        case .dequantized(_, let quantizer): rows.value = .dequantized(kept, quantizer)
+        case .affine(let view, let scale, let offset):
+            // The same map for every tick, in row-major order.
+            let inner = view.shape[axis...].reduce(1, *)
+            func repeated(_ values: [Double]) -> [Double] {
+                stride(from: 0, to: values.count, by: inner).flatMap { start in
+                    (0..<depth).flatMap { _ in values[start..<start + inner] }
+                }
+            }
+            rows.value = .affine(kept, scale: repeated(scale), offset: repeated(offset))
+        case .view, .constant, .quantized: rows.value = .view(kept)
+        }
         rows.openLinear = nil
         return rows
     }
@@ -81,11 +92,25 @@ extension GraphCompiler {
         return try ticks(name, from: stream.time.shift, to: stream.time.shift - (stream.extent - 1), node)
     }
 
+    /// A value whose padding nobody reads. What is pending of it ends here, as it does for the whole window, so that
+    /// both give the same bits.
+    private mutating func padded(_ value: ShapedValue, _ node: Node) throws(ModelError) -> ShapedValue {
+        var result = value
+        result.openLinear = nil
+        if case .dequantized(_, let quantizer) = value.value, quantizer.keepsZero { return result }
+        result.value = .view(try view(of: value, node))
+        return result
+    }
+
     /// Compiles a node that reads streamed values.
     mutating func compileStreamed(_ node: Node, _ plan: StreamPlan) throws(ModelError) {
         let outputs = node.outputs.filter { !$0.isEmpty }
         guard let first = outputs.first else { return }
         if plan.aliases.contains(first), let source = streams[node.inputs[0]], let time = plan.streamed[first] {
+            if node.operatorName == "Pad" {
+                values[first] = try padded(source.newest, node)
+                return try beginStream(first, plan, node)
+            }
             var alias = source
             alias.time = time
             alias.extent = plan.extents[first] ?? 1
@@ -108,6 +133,9 @@ extension GraphCompiler {
                     values[name]?.shape = part.shape
                     values[name]?.openLinear = nil
                 }
+            }
+            if plan.windows[node.key]?.isPadded == true, let value = values[node.inputs[0]] {
+                values[node.inputs[0]] = try padded(value, node)
             }
             changed = try forOneTick(node, plan)
         } else {

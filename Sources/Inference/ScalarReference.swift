@@ -88,8 +88,7 @@ public struct ScalarReference {
                         code(source, $0, quantization), scale: quantization.scale, zeroPoint: quantization.zeroPoint)
                 }, layer.destination)
         case .push(let source):
-            memory.shift(layer.destination)
-            memory.store(read(source), layer.destination)
+            memory.push(source, layer.destination)
         case .general(let operation): operation.run(memory, destination: layer.destination)
         }
     }
@@ -271,11 +270,14 @@ final class ScalarMemory: OperandMemory {
         ScalarMemory.store(values, address(operand, .float))
     }
 
-    /// Moves the rows of a ring on by one.
-    func shift(_ newest: Operand) {
+    /// Moves the rows of a ring on by one and puts in the newest.
+    func push(_ source: Operand, _ newest: Operand) {
         guard case .ring(let depth, let width) = list.buffers[newest.buffer].place else { return }
-        let floats = addresses[newest.buffer].assumingMemoryBound(to: Float.self)
-        for index in 0..<(depth - 1) * width { floats[index] = floats[index + width] }
+        let storage = list.buffers[newest.buffer].storage
+        let row = width * storage.byteCount
+        let ring = addresses[newest.buffer].assumingMemoryBound(to: UInt8.self)
+        for index in 0..<(depth - 1) * row { ring[index] = ring[index + row] }
+        address(newest, storage).copyMemory(from: address(source, storage), byteCount: source.count * storage.byteCount)
     }
 }
 

@@ -41,7 +41,10 @@ struct StreamPlan {
     /// The first nodes that need their whole window, with the reason: name, operator, reason.
     var barriers: [(name: String, operator: String, reason: String)] = []
 
-    var isEmpty: Bool { reach.isEmpty }
+    /// Nodes that compute something, other than where elements are.
+    var computingNodes = 0
+
+    var isEmpty: Bool { computingNodes == 0 }
 }
 
 /// Proves from the graph which values of a window model can be computed one tick at a time.
@@ -114,12 +117,15 @@ struct StreamAnalysis {
             }
             if isAlias(node), let source = node.inputs.first {
                 plan.aliases.insert(name)
+                // Padding has a row of its own: it ends what is pending of a value.
+                if node.operatorName == "Pad" { continue }
                 // A part of the axis, or padding that nobody reads: the ages stay.
                 plan.lags[source] = max(plan.lags[source] ?? 0, outputs.map { plan.lags[$0] ?? 0 }.max() ?? 0)
                 continue
             }
             let reach = reaches[node.key] ?? 0
             plan.reach[node.key] = reach
+            if !StreamAnalysis.layout.contains(node.operatorName) { plan.computingNodes += 1 }
             for input in node.inputs where times[input] != nil {
                 plan.lags[input] = max(plan.lags[input] ?? 0, reach)
             }
@@ -160,6 +166,11 @@ struct StreamAnalysis {
                 plan.picked[node.key] = position
                 continue
             }
+            // Of a single tick nothing is computed twice.
+            let mixes = node.inputs.contains { name in
+                plan.streamed[name].map { shape(name)[$0.axis] > 1 } ?? false
+            }
+            guard mixes else { continue }
             let reason = reasons[node.key] ?? "a part of its window that sees padding is read"
             plan.barriers.append((node.name, node.operatorName, reason))
         }
@@ -200,6 +211,9 @@ struct StreamAnalysis {
         return found
     }
 
+    private static let layout: Set<String> = [
+        "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Gather", "Concat",
+    ]
     private static let pointwise: Set<String> = [
         "Relu", "Tanh", "Sigmoid", "LeakyRelu", "Elu", "HardSigmoid", "Gelu", "Softplus", "Erf", "Exp", "Sqrt", "Neg",
         "Clip", "Identity", "QuantizeLinear", "DequantizeLinear", "Cast",
