@@ -295,7 +295,7 @@ def write(out: pathlib.Path, name: str, variant, seed: int) -> dict:
 def write_data(path: pathlib.Path, features, outputs: dict, runtime_outputs: dict, line: dict) -> dict:
     """Writes the data folder of a model file; returns what its data.json says: `line` and more.
 
-    With outputs of ONNX Runtime beside, those expected are the integer reference's.
+    With outputs of ONNX Runtime beside, those expected are the integer reference's, to the bit unless `line` says otherwise.
     """
     data = path.with_suffix(".data")
     data.mkdir(exist_ok=True)
@@ -307,9 +307,9 @@ def write_data(path: pathlib.Path, features, outputs: dict, runtime_outputs: dic
         for output, value in runtime_outputs.items():
             np.save(data / "onnxruntime" / f"{output}.npy", value)
     ticks = len(outputs["probabilities"])
-    line = line | {
-        "file": path.name, "window": len(features) - ticks + 1, "features": features.shape[1], "ticks": ticks,
-        "expected": "integer reference" if runtime_outputs else f"onnxruntime {onnxruntime.__version__}"}
+    expected = "integer reference" if runtime_outputs else f"onnxruntime {onnxruntime.__version__}"
+    line = {"expected": expected} | line | {
+        "file": path.name, "window": len(features) - ticks + 1, "features": features.shape[1], "ticks": ticks}
     (data / "data.json").write_text(json.dumps(line, indent=1) + "\n")
     return line
 
