@@ -89,6 +89,7 @@ setup-pytorch: $(PYTORCH_VENV)/.stamp ## Install PyTorch, for docs/PYTORCH.md
 test-pytorch: setup setup-pytorch ## Train, export and run models of PyTorch (minutes, and a gigabyte of disk)
 	@rm -rf $(PYTORCH_MODELS)
 	@$(PYTORCH_VENV)/bin/python python/examples/pytorch_models.py --out $(PYTORCH_MODELS)
+	@$(PYTORCH_VENV)/bin/python -m pytest -q python/tests/test_pytorch_export.py
 	@MARTLET_PYTORCH_MODELS=$(abspath $(PYTORCH_MODELS)) $(SWIFT) test --filter PyTorchTests
 
 .PHONY: bench-build
@@ -132,4 +133,4 @@ format: ## Format the Swift files in place
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf .build .build-* $(VENV)
+	@rm -rf .build .build-* $(VENV) $(PYTORCH_VENV)

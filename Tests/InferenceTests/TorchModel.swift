@@ -97,8 +97,8 @@ struct TorchModel: Sendable {
         }
     }
 
-    /// The outputs of all ticks from the first full window on, each computed anew as a graph without memory: the window
-    /// and the states are inputs like any other. The last element is the states after the last tick.
+    /// The outputs of all ticks from the first full window on, each computed anew as a graph without memory: window and
+    /// states are inputs like any other. The last element is the states after the last tick.
     func asGraph() throws -> [[String: [Float]]] {
         let graph = try Graph(onnx: bytes)
         let program = try Program(graph: graph)
@@ -108,7 +108,9 @@ struct TorchModel: Sendable {
             inputs[input.name] = Tensor(
                 name: input.name, shape: shape, elements: .float(Array(repeating: 0, count: shape.reduce(1, *))))
         }
-        guard let window = inputs["features"]?.shape[1] else { throw Failure(description: "there is no input 'features'") }
+        guard let window = inputs["features"]?.shape[1] else {
+            throw Failure(description: "there is no input 'features'")
+        }
         var results: [[String: [Float]]] = []
         for tick in (window - 1)..<features.count {
             inputs["features"] = Tensor(
@@ -153,7 +155,8 @@ struct TorchModel: Sendable {
         }
         var largest: Float = 0
         for (index, (value, wanted)) in zip(found, expected).enumerated() {
-            let isNear = isExact
+            let isNear =
+                isExact
                 ? value.bitPattern == wanted.bitPattern
                 : abs(value - wanted) <= TorchModel.tolerance * max(1, abs(wanted))
             // What is no number is near nothing.

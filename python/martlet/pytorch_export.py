@@ -13,8 +13,8 @@ mode, for a batch of 1. Only its own softmax makes probabilities of scores: end 
 calls FUNCTION() for the module and reads the arguments of `export` from description.json, by name.
 
 Beside mine.onnx is written what `martlet model verify` reads, the folder mine.data: features.npy [ticks + window - 1, F],
-the outputs that ONNX Runtime gave for them, OUTPUT.npy [ticks, ...], and the last states, state_NAME_next.npy. Of a quantised model
-they are those of the integer reference (martlet/integer_reference.py), to the bit.
+the outputs that ONNX Runtime gave for them, OUTPUT.npy [ticks, ...], and the last states, state_NAME_next.npy. Of a
+quantised model they are those of the integer reference (martlet/integer_reference.py), to the bit.
 """
 
 from __future__ import annotations
