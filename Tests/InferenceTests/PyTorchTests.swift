@@ -19,26 +19,10 @@ import Testing
         #expect(PyTorchTests.golden.filter(\.isExact).count == 2)
     }
 
+    /// The streamed outputs and those of the graph without memory are those expected; other kernels and the scalar twin
+    /// give the bits of the streamed ones.
     @Test(arguments: PyTorchTests.golden)
     func `an exported model agrees with ONNX Runtime, tick by tick`(_ torch: TorchModel) throws {
-        try verify(torch)
-    }
-
-    private static let folder = ProcessInfo.processInfo.environment["MARTLET_PYTORCH_MODELS"]
-
-    @Test(.enabled(if: folder != nil, "MARTLET_PYTORCH_MODELS is not set"))
-    func `every model that was exported just now agrees with ONNX Runtime`() throws {
-        let models = try TorchModel.load(URL(filePath: try #require(PyTorchTests.folder)))
-        #expect(!models.isEmpty)
-        for torch in models {
-            do { try verify(torch) } catch { Issue.record("\(torch.name): \(error)") }
-        }
-        print("pytorch: \(models.count) exported models")
-    }
-
-    /// The streamed outputs, those of the graph without memory and those of the scalar twin are those expected; those
-    /// of other kernels and of the twin are the same bits.
-    private func verify(_ torch: TorchModel) throws {
         let all = try torch.streamed()
         try torch.check(Array(all[torch.ticksAhead...]))
         let streamed = bits(all)

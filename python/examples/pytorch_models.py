@@ -270,12 +270,14 @@ class Example:
     outputs: tuple = ("probabilities",)
     horizons: int = 1
     is_quantised_after: bool = False
-    #: Operator sets before it cannot hold the model.
-    least_opset: int = 13
+    #: Operator sets that can hold the model in operators that Martlet runs.
+    opsets: range = range(13, 28)
 
 
 #: Exporter and operator set; the small files are of the first.
 FORMS = (("dynamo", 18), ("dynamo", 20), ("dynamo", 23), ("torchscript", 13), ("torchscript", 17))
+#: Torch writes attention from 14 on, and as one operator, which Martlet does not run, from 23 on.
+ATTENTION_OPSETS = range(14, 23)
 
 EXAMPLES = {
     "mlp": Example(lambda: MLP(10, 24, 2), 10, horizons=2, outputs=pytorch_export.OUTPUTS),
@@ -291,8 +293,8 @@ EXAMPLES = {
         lambda: DeepLOB(6, 8, 10), 40, window=24, real=DeepLOB, real_window=100),
     "binctabl": Example(
         lambda: BiNCTABL(20, 10, ((24, 10), (36, 5))), 20, window=10, real=lambda: BiNCTABL(40, 10), real_window=10),
-    "transformer": Example(lambda: Transformer(8, 12, 16, 2, activation="gelu"), 8, window=12, least_opset=14),
-    "transformer_first_norm": Example(lambda: Transformer(8, 12, 16, 4, norm_first=True), 8, window=12, least_opset=14),
+    "transformer": Example(lambda: Transformer(8, 12, 16, 2, activation="gelu"), 8, window=12, opsets=ATTENTION_OPSETS),
+    "transformer_first_norm": Example(lambda: Transformer(8, 12, 16, 4, norm_first=True), 8, window=12, opsets=ATTENTION_OPSETS),
     "mlp_quantised": Example(lambda: ReLUs(12, 32), 12, is_quantised_after=True),
     "tcn_quantised": Example(lambda: TCN(8, 16, 3, 1), 8, window=8, is_quantised_after=True),
     "mlp_fake_quantised": Example(lambda: FakeQuantised(12, 32), 12),
@@ -367,7 +369,7 @@ def write(out: pathlib.Path, name: str, is_small: bool, steps: int) -> None:
     first, last = train(module, example, steps, torch.Generator().manual_seed(7))
     print(f"{name}: loss {first:.3f} to {last:.3f}", flush=True)
     samples = pytorch_export.samples_for(example.features, example.window, ticks=24 if is_small else 64)
-    forms = [form for form in FORMS if form[1] >= example.least_opset]
+    forms = [form for form in FORMS if form[1] in example.opsets]
     for exporter, opset in forms[:1] if is_small else forms:
         path = out / (f"{name}.onnx" if is_small else f"{name}.{exporter}{opset}.onnx")
         exported = pytorch_export.export(

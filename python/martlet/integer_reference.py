@@ -292,6 +292,7 @@ OPERATORS = {
     "Sigmoid": lambda attributes, x: sigmoid(x),
     "Softmax": lambda attributes, x: softmax(x, attributes.get("axis", -1)),
     "Clip": _clip,
+    "Shape": lambda attributes, x: np.array(x.shape[attributes.get("start", 0):attributes.get("end")], np.int64),
     "Constant": lambda attributes: numpy_helper.to_array(attributes["value"]),
     "ConstantOfShape": lambda attributes, shape: np.full(shape, _filler(attributes)),
     "Pad": _pad,
