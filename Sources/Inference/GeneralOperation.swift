@@ -190,7 +190,8 @@ extension GeneralOperation {
         case .float, .byte: memory.floats(operand)[index] = type.rounded(Float(value))
         case .double: memory.doubles(operand)[index] = value
         case .integer:
-            memory.integers(operand)[index] = type == .bool ? (value != 0 ? 1 : 0) : type.wrapped(Int64(clampedFrom: value))
+            memory.integers(operand)[index] =
+                type == .bool ? (value != 0 ? 1 : 0) : type.wrapped(Int64(clampedFrom: value))
         }
     }
 

@@ -39,7 +39,7 @@ extension GraphCompiler {
         let whole = try compile(nil)
         guard let shape = whole.values[featuresName]?.shape, shape[1] > 1 else { return (whole.list, nil) }
         var analysis = StreamAnalysis(whole)
-        let plan = analysis.plan(features: featuresName, window: shape[1])
+        let plan = try analysis.plan(features: featuresName, window: shape[1])
         if streaming == .recompute || plan.isEmpty { return (whole.list, plan) }
         return (try compile(plan).list, plan)
     }
@@ -88,13 +88,15 @@ extension GraphCompiler {
         let first = indices[0]
         let isRun = indices.enumerated().allSatisfy { $1 == first + Int32($0) }
         guard shape[1] > 1 else {
-            let operand = isRun
+            let operand =
+                isRun
                 ? source.part(Int(first), indices.count) : try gathered(source, indices, shape: shape, node)
             values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
             return
         }
         if let plan = streaming {
-            let operand = isRun
+            let operand =
+                isRun
                 ? source.part(Int(first), indices.count) : try gathered(source, indices, shape: [shape[2]], node)
             values[input.name] = ShapedValue(
                 value: .view(View(operand, shape: [1, 1, shape[2]])), type: .float, shape: [1, 1, shape[2]])
@@ -123,7 +125,7 @@ extension GraphCompiler {
         guard graph.outputs.contains(where: { $0.name == next }) else {
             throw .value(name: input.name, reason: "there is no output '\(next)' that carries it on")
         }
-        if let ring = ringState(input.name, shape: shape) {
+        if let ring = try ringState(input.name, shape: shape) {
             ringStates[ring.output] = ring
             return
         }

@@ -105,7 +105,8 @@ extension GraphCompiler {
         {
             try fold(node)
             let count = integers.count
-            let zeroPoints = parameters.isUniform
+            let zeroPoints =
+                parameters.isUniform
                 ? Array(repeating: parameters.zeroPoints[0], count: count) : parameters.zeroPoints
             let values = zip(integers, zeroPoints).map { $0 &- $1 }
             guard values.allSatisfy({ (-255...255).contains($0) }) else { return }
@@ -143,7 +144,8 @@ extension GraphCompiler {
     ) throws(ModelError) -> View {
         let flat = try flat(view, node)
         let isBytes = storage(flat.operand) == .byte
-        let bytes = isBytes
+        let bytes =
+            isBytes
             ? flat.operand : try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
         let destination = try allocate(flat.operand.count)
         try append(node, .dequantize(source: bytes, quantizer), to: destination, shape: view.shape)
@@ -221,7 +223,8 @@ extension GraphCompiler {
             zeros.contains(where: { $0 != 0 })
         else { return view }
         let rank = view.shape.count
-        let zeroShape = alongRows && zeros.count > 1 && tensor.shape.count == 1 && rank > 1
+        let zeroShape =
+            alongRows && zeros.count > 1 && tensor.shape.count == 1 && rank > 1
             ? [zeros.count, 1] : tensor.shape
         guard broadcastShape(view.shape, zeroShape) == view.shape else {
             throw refused(node, "a zero point of shape \(tensor.shape) for a value of shape \(view.shape)")

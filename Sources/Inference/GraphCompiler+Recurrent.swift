@@ -51,9 +51,6 @@ extension GraphCompiler {
 
     // MARK: Reading the node
 
-    /// What is known of a recurrent node, or nil where it cannot be run.
-    func recurrentShape(_ node: Node) -> Recurrence? { try? recurrence(node) }
-
     func recurrence(_ node: Node) throws(ModelError) -> Recurrence {
         let gates = ["LSTM": 4, "GRU": 3, "RNN": 1][node.operatorName] ?? 1
         var known: Set<String> = ["direction", "hidden_size", "layout", "activations"]
@@ -80,7 +77,8 @@ extension GraphCompiler {
             hidden == [shape.directions, shape.rows, shape.units]
         else {
             throw refused(
-                node, "an input weight of shape \(try input(node, 1).shape), expected "
+                node,
+                "an input weight of shape \(try input(node, 1).shape), expected "
                     + "[\(shape.directions), \(shape.rows), \(shape.inputs)]")
         }
         guard try integerAttribute(node, "hidden_size", default: Int64(shape.units)) == Int64(shape.units) else {
@@ -161,7 +159,8 @@ extension GraphCompiler {
         _ node: Node, _ shape: Recurrence, direction: Int, sequence: Int, products: ProductResult, outputs: Operand
     ) throws(ModelError) -> (hidden: Operand, cell: Operand?) {
         var hidden = try initialState(node, 5, shape, direction: direction, sequence: sequence)
-        var cell = shape.gates == 4
+        var cell =
+            shape.gates == 4
             ? try initialState(node, 6, shape, direction: direction, sequence: sequence).operand : nil
         for step in shape.order(direction, sequence: sequence) {
             let row = step * shape.batch + sequence
@@ -189,7 +188,8 @@ extension GraphCompiler {
             let zeros = Array(repeating: Float(0), count: shape.units)
             return (try allocateConstant(.float(zeros), .float), nil)
         }
-        let expected = shape.batchFirst
+        let expected =
+            shape.batchFirst
             ? [shape.batch, shape.directions, shape.units] : [shape.directions, shape.batch, shape.units]
         guard value.shape == expected, value.type == .float else {
             throw refused(node, "an initial state of shape \(value.shape), expected \(expected)")
@@ -259,7 +259,9 @@ extension GraphCompiler {
     }
 
     private func peepholes(_ node: Node, _ shape: Recurrence, direction: Int) throws(ModelError) -> [Float]? {
-        guard let tensor = try floatsInput(node, 7, "the peephole weight"), let floats = tensor.floats else { return nil }
+        guard let tensor = try floatsInput(node, 7, "the peephole weight"), let floats = tensor.floats else {
+            return nil
+        }
         guard tensor.shape == [shape.directions, 3 * shape.units] else {
             throw refused(node, "a peephole weight of shape \(tensor.shape)")
         }

@@ -179,7 +179,9 @@ extension Layer {
             let bias = Float(Double(linear.matrix.bias[row]) * scale[row] + offset[row])
             linear.matrix.bias[row] = bias == 0 ? 0 : bias
         }
-        guard linear.matrix.weights.allSatisfy(\.isFinite), linear.matrix.bias.allSatisfy(\.isFinite) else { return nil }
+        guard linear.matrix.weights.allSatisfy(\.isFinite), linear.matrix.bias.allSatisfy(\.isFinite) else {
+            return nil
+        }
         var layer = self
         layer.operation = .linear(linear)
         return layer

@@ -137,7 +137,9 @@ extension GraphCompiler {
                 } else if let time = plan.times[name], let value = values[name] {
                     // Computed anew for the whole window: the ticks that are needed are a part of it.
                     let (from, to) = (Int64(time.shift - reach), Int64(time.shift + 1))
-                    let part = try rearranged(value, node) { _, view in view.sliced(time.axis, from: from, to: to, by: 1) }
+                    let part = try rearranged(value, node) { _, view in
+                        view.sliced(time.axis, from: from, to: to, by: 1)
+                    }
                     values[name]?.value = part.value
                     values[name]?.shape = part.shape
                     values[name]?.openLinear = nil
@@ -211,13 +213,13 @@ extension GraphCompiler {
 
     /// Whether a state does nothing but keep the newest rows of a value: it is joined with one new row, and what goes
     /// round is all but the oldest one. Then it is a ring, and no row is ever moved.
-    func ringState(_ name: String, shape: [Int]) -> RingState? {
+    func ringState(_ name: String, shape: [Int]) throws(ModelError) -> RingState? {
         let readers = graph.nodes.filter { $0.inputs.contains(name) }
         guard readers.count == 1, uses[name] == 1, readers[0].operatorName == "Concat", readers[0].inputs.count == 2,
-            readers[0].inputs[0] == name, let joined = readers[0].outputs.first,
-            let number = try? integerAttribute(readers[0], "axis", default: 0),
-            let axis = try? axis(readers[0], number, rank: shape.count)
+            readers[0].inputs[0] == name, let joined = readers[0].outputs.first
         else { return nil }
+        let axis = try axis(
+            readers[0], try integerAttribute(readers[0], "axis", default: 0), rank: shape.count)
         var next = name + "_next"
         var maker = graph.nodes.first { $0.outputs.first == next }
         while let node = maker, node.operatorName == "Identity" {
@@ -229,7 +231,7 @@ extension GraphCompiler {
         var longer = shape
         longer[axis] += 1
         let plain = View(Operand(buffer: 0, count: 0), shape: longer)
-        guard let view = try? sliced(slice, plain) else { return nil }
+        let view = try sliced(slice, plain)
         var kept = plain
         kept.start = plain.strides[axis]
         kept.shape[axis] = shape[axis]
@@ -256,7 +258,9 @@ extension GraphCompiler {
         guard let plan else { return "one tick at a time: the state carries all that the model remembers" }
         let barriers = plan.barriers.map { "'\($0.name)' (\($0.operator)): \($0.reason)" }.joined(separator: "; ")
         if mode == .recompute { return "a window of \(windowTicks) ticks, computed anew on every tick as asked for" }
-        if plan.isEmpty { return "a window of \(windowTicks) ticks, computed anew on every tick because of node \(barriers)" }
+        if plan.isEmpty {
+            return "a window of \(windowTicks) ticks, computed anew on every tick because of node \(barriers)"
+        }
         let windows = plan.windowTicks.isEmpty ? "" : ", each of its windows under way by itself"
         guard plan.barriers.isEmpty else {
             return "a window of \(windowTicks) ticks, one tick at a time up to node \(barriers)"

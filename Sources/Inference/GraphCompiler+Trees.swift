@@ -14,8 +14,11 @@ extension GraphCompiler {
         let rows = value.shape.count == 2 ? value.shape[0] : 1
         let ensemble = try TreeEnsemble(node, inputCount: inputs)
         let view = try floatInput(node, 0)
-        let rowViews = view.shape.count == 2 ? view : View(
-            view.operand, start: view.start, shape: [1, inputs], strides: [0, view.strides[0]])
+        let rowViews =
+            view.shape.count == 2
+            ? view
+            : View(
+                view.operand, start: view.start, shape: [1, inputs], strides: [0, view.strides[0]])
         // Each row of scores begins on a vector.
         let width = (ensemble.outputCount + 7) / 8 * 8
         let scores = try allocate(rows * width)
@@ -25,7 +28,8 @@ extension GraphCompiler {
             let part = View(
                 rowViews.operand, start: rowViews.start + row * rowViews.strides[0], shape: [inputs],
                 strides: [rowViews.strides[1]])
-            let source = part.isContiguous
+            let source =
+                part.isContiguous
                 ? part.operand.part(part.start, inputs) : try contiguous(part, node)
             try append(
                 node, .trees(source: source, ensemble: ensemble, labels: labels?.part(row, 1)),

@@ -68,7 +68,8 @@ public struct Model: Sendable {
             horizonCount: metadata.horizons.count, streaming: streaming)
         storage = ModelStorage(
             metadata: metadata, list: list, featureCount: availableFeatures.count, policy: kernels)
-        windowTicks = graph.inputs.first { $0.name == GraphCompiler.featuresName }
+        windowTicks =
+            graph.inputs.first { $0.name == GraphCompiler.featuresName }
             .flatMap { $0.shape.count > 1 ? $0.shape[1] : nil }
             .flatMap { if case .fixed(let ticks) = $0 { ticks } else { nil } } ?? 1
         streamingDescription = GraphCompiler.describe(plan, windowTicks: windowTicks, mode: streaming)

@@ -124,7 +124,8 @@ extension LayerList {
         var current: [Layer] = []
         var ahead: [Layer] = []
         for layer in layers {
-            let isGeneral = if case .general = layer.operation { true } else { general.contains(layer.destination.buffer) }
+            let isGeneral =
+                if case .general = layer.operation { true } else { general.contains(layer.destination.buffer) }
             let isPinned = buffers[layer.destination.buffer].place == .pinned
             if isGeneral || isPinned || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
                 for operand in layer.writes { isCurrent[operand.buffer] = true }

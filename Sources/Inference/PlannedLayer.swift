@@ -139,7 +139,9 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        let head = "\(name): \(operation), shape \(shape)" + (isAhead ? ", ahead of the tick" : isLater ? ", after the outputs" : "")
+        let head =
+            "\(name): \(operation), shape \(shape)"
+            + (isAhead ? ", ahead of the tick" : isLater ? ", after the outputs" : "")
         guard multiplyAdds > 0 else { return head }
         let percent = { (share: Double) in "\((share * 1000).rounded() / 10) %" }
         return head
@@ -202,7 +204,8 @@ enum PlannerCosts {
 
     static func sparseCycles(_ packing: MatrixPacking, rows: Int) -> Double {
         guard rows == 1 else {
-            return Double(rows) * (Double(packing.blockCount * packing.vectors) / 2 * 1.1 + Double(packing.panels) * panelCycles)
+            return Double(rows)
+                * (Double(packing.blockCount * packing.vectors) / 2 * 1.1 + Double(packing.panels) * panelCycles)
         }
         // Beside the weights a block loads its index and its input.
         return Double(packing.blockCount) * Double(packing.vectors + 2) / 2 + Double(packing.panels) * panelCycles

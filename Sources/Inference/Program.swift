@@ -102,7 +102,9 @@ extension Tensor {
     /// Writes the elements in the form of their storage.
     func store(at target: UnsafeMutableRawPointer) {
         func store<Element: BitwiseCopyable>(_ values: [Element]) {
-            values.withUnsafeBytes { if let base = $0.baseAddress { target.copyMemory(from: base, byteCount: $0.count) } }
+            values.withUnsafeBytes {
+                if let base = $0.baseAddress { target.copyMemory(from: base, byteCount: $0.count) }
+            }
         }
         if let floats = floatValues {
             store(floats)

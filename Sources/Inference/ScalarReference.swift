@@ -114,7 +114,8 @@ public struct ScalarReference {
                 var chains = Array(repeating: Float(0), count: matrix.chains)
                 for column in 0..<matrix.columns {
                     chains[column % matrix.chains].addProduct(
-                        source[Int(start + linear.columnOffsets[column])], matrix.weights[row * matrix.columns + column])
+                        source[Int(start + linear.columnOffsets[column])], matrix.weights[row * matrix.columns + column]
+                    )
                 }
                 let first = chains[0] + chains[1]
                 let sum = matrix.chains == 4 ? first + (chains[2] + chains[3]) : first

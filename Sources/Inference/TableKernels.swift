@@ -15,12 +15,14 @@ enum TableKernels {
         while index < count {
             let start = Int(starts[index])
             if index &+ 8 <= count, Int(starts[index &+ 7]) &- start == 7 {
-                let result = isMaximum
+                let result =
+                    isMaximum
                     ? maximum8(source + start, taps, tapCount) : sum8(source + start, taps, tapCount)
                 UnsafeMutableRawPointer(destination + index).storeBytes(of: result, as: Vector.self)
                 index &+= 8
             } else {
-                destination[index] = isMaximum
+                destination[index] =
+                    isMaximum
                     ? maximum(source + start, taps, tapCount) : sum(source + start, taps, tapCount)
                 index &+= 1
             }

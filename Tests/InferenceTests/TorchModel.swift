@@ -88,11 +88,10 @@ struct TorchModel: Sendable {
         var engine = InferenceEngine(model: model)
         var state = model.makeState()
         let horizons = model.metadata.horizons.count
-        return features.enumerated().map { tick, row in
+        return features.map { row in
             row.withUnsafeBufferPointer { buffer in
                 if let base = buffer.baseAddress { engine.step(features: base, state: &state) }
             }
-            if tick % 2 == 0 { engine.prepare(state: &state) }
             return arrays(engine.outputs, horizons: horizons)
         }
     }
