@@ -18,7 +18,7 @@ struct Martlet: AsyncParsableCommand {
               martlet replay feeds/*.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 100
 
             Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without \
-            either, inputs connect and outputs bind. Each option, but those of bench, can also be given in the environment \
+            either, inputs connect and outputs bind. Each option, but those of model and bench, can also be given in the environment \
             (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, then \
             the environment, then the file. A name that no option has is refused.
 
@@ -30,11 +30,12 @@ struct Martlet: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ReplayCommand.self, SubscribeCommand.self, ScoreCommand.self, FeaturesCommand.self,
-            ConvertCommand.self, InspectCommand.self, SimulateCommand.self, BenchCommand.self,
+            ConvertCommand.self, InspectCommand.self, SimulateCommand.self, ModelCommand.self, BenchCommand.self,
         ])
 
     /// Commands whose options a YAML file can give.
-    static let settableCommands = configuration.subcommands.filter { $0 != BenchCommand.self }.map { $0._commandName }
+    static let settableCommands = configuration.subcommands
+        .filter { $0 != BenchCommand.self && $0 != ModelCommand.self }.map { $0._commandName }
 
     static func main() async {
         Martlet.openStandardStreams()
