@@ -148,7 +148,8 @@ private struct QuantizationEditor {
         }
         for input in Set(layer.matrices.map(\.weightInput)).sorted() {
             let parts = layer.matrices.filter { $0.weightInput == input }
-            model.setInput(input, ofNode: places[layer.node], to: quantizedWeight(parts, node, input))
+            let value = quantizedWeight(parts, node, input)
+            model.setInput(input, ofNode: places[layer.node], to: value)
         }
     }
 
