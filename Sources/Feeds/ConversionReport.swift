@@ -1,3 +1,5 @@
+internal import MarketData
+
 /// What a conversion read, wrote and met, per instrument. Printable as text; JSON through `Codable`.
 public struct ConversionReport: Codable, Equatable, Sendable, CustomStringConvertible {
     /// The dataset that was written.
@@ -213,6 +215,7 @@ public struct InstrumentConversion: Codable, Equatable, Sendable, CustomStringCo
         row("trades off the tick grid", offTickTrades)
         row("books off the tick grid", offTickBooks)
         row("capture clock running backwards", clockReversals)
-        return rows.joined(separator: "\n")
+        // Symbols, names of events and of files in an archive come from outside.
+        return rows.map(\.singleLine).joined(separator: "\n")
     }
 }

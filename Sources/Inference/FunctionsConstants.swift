@@ -1,8 +1,8 @@
 /// Coefficients, fitted by python/oracles/fit_polynomials.py. Computed properties, because a stored global would be
 /// initialised under a check at each use.
 enum FunctionConstants {
-    // 2^r = (A(r²) + r) / (A(r²) - r) for |r| <= 1/2. The short A is for the gates, off by 4.4e-7 of the result at most;
-    // the long one by 3.1e-10.
+    // 2^r = (A(r²) + r) / (A(r²) - r) for |r| <= 1/2. The short A is for the gates, off by 4.4e-7 of the result at
+    // most; the long one by 3.1e-10.
     @inline(__always) static var gateA0: Float { 2.8854082 }
     @inline(__always) static var gateA1: Float { 0.11523607 }
     @inline(__always) static var fractionA0: Float { 2.88539 }
@@ -11,8 +11,8 @@ enum FunctionConstants {
     /// 2 · log2 e.
     @inline(__always) static var twoLog2e: Float { 2.88539008177792681 }
     @inline(__always) static var log2e: Float { 1.44269504088896341 }
-    /// Where the gates saturate: e^18 is 6.6e7, so that the product of three denominators and a cell of up to 1e12 stays
-    /// finite, and a sigmoid ends 1.5e-8 from its limit.
+    /// Where the gates saturate: e^18 is 6.6e7, so that the product of three denominators and a cell of up to 1e12
+    /// stays finite, and a sigmoid ends 1.5e-8 from its limit.
     @inline(__always) static var gateSigmoidLimit: Float { 18 }
     @inline(__always) static var gateTanhLimit: Float { 9 }
     /// 2^125 is as far as the fraction of a sigmoid stays finite.
@@ -29,6 +29,8 @@ enum FunctionConstants {
     /// Below it e^x rounds to 0, and above the other one to infinity.
     @inline(__always) static var expLow: Float { -104 }
     @inline(__always) static var expHigh: Float { 89 }
+    /// From here on a power is 0 or infinite, whatever its exponent's last bits.
+    @inline(__always) static var powLimit: Float { 110 }
     /// 1.5 · 2^23: adding it leaves the nearest integer in the low bits.
     @inline(__always) static var roundingMagic: Float { 12_582_912 }
     @inline(__always) static var roundingMagicBits: Int32 { 0x4B40_0000 }

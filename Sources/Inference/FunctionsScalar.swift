@@ -27,7 +27,7 @@ enum ScalarFunctions {
     static func expNonPositive(_ value: Float) -> Float {
         let x = value < C.expLimit ? C.expLimit : value
         let (shifted, r) = reduced(x)
-        return Float(bitPattern: expPolynomial(r).bitPattern &+ shifted.bitPattern &<< 23)
+        return expPolynomial(r) * powerOfTwo(Int32(bitPattern: shifted.bitPattern))
     }
 
     static func exp(_ value: Float) -> Float { exp(value, low: 0) }
@@ -104,7 +104,7 @@ extension ScalarFunctions {
         let (high, low) = logInTwo(abs(x))
         let product = y * high
         let correction = (-product).addingProduct(y, high).addingProduct(y, low)
-        let usable = abs(correction) < 1 ? correction : 0
+        let usable = abs(product) < C.powLimit ? correction : 0
         return powSpecial(x, y, exp(product, low: usable))
     }
 
@@ -144,7 +144,9 @@ extension ScalarFunctions {
         let scaled = e * C.ln2High
         let high = scaled + first
         let rest = (scaled - high) + first
-        return (logSpecial(x, high), rest + (firstRest + tail))
+        let low = rest + (firstRest + tail)
+        let whole = high + low
+        return (logSpecial(x, whole), (high - whole) + low)
     }
 
     private static func powSpecial(_ x: Float, _ y: Float, _ value: Float) -> Float {
@@ -246,6 +248,7 @@ extension ScalarFunctions {
         case .erf: return erf(x)
         case .exp: return exp(x)
         case .sqrt: return sqrt(x)
+        case .root: return root(x)
         case .negative: return neg(x)
         case .reciprocal: return reciprocal(x)
         case .square: return square(x)

@@ -1,12 +1,12 @@
-/// What stands between the products of a recurrent step and its new state, 8 units at a time. `ScalarGates` has the plain
-/// twins. The input sums contain the biases.
+/// What stands between the products of a recurrent step and its new state, 8 units at a time. `ScalarGates` has the
+/// plain twins. The input sums contain the biases.
 ///
 /// The gates are kept as fractions: with e^x = raised / lowered, a sigmoid is raised / (raised + lowered) and tanh, of
 /// e^2x, (raised - lowered) / (raised + lowered). So the gates of a unit share one division, and a gate costs four
 /// multiplications. A sigmoid is within 2e-7 of the exact value and a tanh within 3e-7; NaN gives NaN.
 ///
 /// A unit's chain of operations is long against the core's window. Two short loops, one after the other, let more units
-/// overlap than one long one: LSTM 1.26 ns for each unit against 1.60 (Zen 4, 100 units; each function by itself with
+/// overlap than one long one: LSTM 1.29 ns for each unit against 1.60 (Zen 4, 100 units; each function by itself with
 /// its own division: 2.37). Blocks of four units side by side were slower again, as the registers do not suffice.
 enum GateKernels {
     typealias Vector = SIMD8<Float>
@@ -21,9 +21,9 @@ enum GateKernels {
         x = x.replacing(with: -limit, where: x .< -limit)
         // As in `VectorFunctions.tanh`: x scale = n + r.
         let magic = Vector(repeating: C.roundingMagic)
-        let shifted = magic.addingProduct(x, Vector(repeating: scale))
-        let r = (magic - shifted).addingProduct(x, Vector(repeating: scale))
-        let a = Vector(repeating: C.gateA0).addingProduct(r * r, Vector(repeating: C.gateA1))
+        let shifted = magic.addingFused(x, Vector(repeating: scale))
+        let r = (magic - shifted).addingFused(x, Vector(repeating: scale))
+        let a = Vector(repeating: C.gateA0).addingFused(r * r, Vector(repeating: C.gateA1))
         let exponent = unsafeBitCast(shifted, to: SIMD8<Int32>.self) &<< 23
         let raised = unsafeBitCast(a + r, to: SIMD8<Int32>.self) &+ exponent
         return (a - r, unsafeBitCast(raised, to: Vector.self))
@@ -92,7 +92,7 @@ enum GateKernels {
     ) -> Vector {
         let whole = candidate.lowered + candidate.raised
         let kept = update.raised * hidden
-        let numerator = (update.lowered * (candidate.raised - candidate.lowered)).addingProduct(kept, whole)
+        let numerator = (update.lowered * (candidate.raised - candidate.lowered)).addingFused(kept, whole)
         return numerator / ((update.lowered + update.raised) * whole)
     }
 
@@ -111,7 +111,7 @@ enum GateKernels {
             let forgetWhole = forget.lowered + forget.raised
             let whole = (input.lowered + input.raised) * (candidate.lowered + candidate.raised)
             let new = input.raised * (candidate.raised - candidate.lowered) * forgetWhole
-            nextCell[group] = new.addingProduct(cell[group] * forget.raised, whole) / (forgetWhole * whole)
+            nextCell[group] = new.addingFused(cell[group] * forget.raised, whole) / (forgetWhole * whole)
         }
         for group in 0..<groups {
             let output = sigmoid(inputSums[group &* 4 &+ 1] + hiddenSums[group &* 4 &+ 1])

@@ -19,7 +19,8 @@ enum ScalarGates {
         fraction(x, limit: C.gateTanhLimit, scale: C.twoLog2e)
     }
 
-    /// The new hidden state of a GRU with `linear_before_reset` = 1, from the three input sums and the three hidden sums.
+    /// The new hidden state of a GRU with `linear_before_reset` = 1, from the three input sums and the three hidden
+    /// sums.
     static func gru(
         input: (update: Float, reset: Float, candidate: Float),
         hiddenSums: (update: Float, reset: Float, candidate: Float), hidden: Float

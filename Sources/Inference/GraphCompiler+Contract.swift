@@ -24,14 +24,23 @@ extension GraphCompiler {
     ///   - featureIndices: For each element of the model's input its index in the caller's feature vector.
     ///   - featureCount: Length of the caller's feature vector.
     static func compile(
-        _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int
-    ) throws(ModelError) -> LayerList {
-        var compiler = GraphCompiler(graph: graph)
-        try compiler.defineInputs(featureIndices: featureIndices, featureCount: featureCount)
-        try compiler.compileNodes()
-        try compiler.bindOutputs(horizonCount: horizonCount)
-        compiler.list.runAhead()
-        return compiler.list
+        _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int, streaming: StreamingMode
+    ) throws(ModelError) -> (list: LayerList, plan: StreamPlan?) {
+        func compile(_ plan: StreamPlan?) throws(ModelError) -> GraphCompiler {
+            var compiler = GraphCompiler(graph: graph)
+            compiler.streaming = plan
+            try compiler.defineInputs(featureIndices: featureIndices, featureCount: featureCount)
+            try compiler.compileNodes()
+            try compiler.bindOutputs(horizonCount: horizonCount)
+            compiler.list.runAhead()
+            return compiler
+        }
+        let whole = try compile(nil)
+        guard let shape = whole.values[featuresName]?.shape, shape[1] > 1 else { return (whole.list, nil) }
+        var analysis = StreamAnalysis(whole)
+        let plan = analysis.plan(features: featuresName, window: shape[1])
+        if streaming == .recompute || plan.isEmpty { return (whole.list, plan) }
+        return (try compile(plan).list, plan)
     }
 
     /// Defines `features` and the states.
@@ -83,6 +92,13 @@ extension GraphCompiler {
             values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
             return
         }
+        if let plan = streaming {
+            let operand = isRun
+                ? source.part(Int(first), indices.count) : try gathered(source, indices, shape: [shape[2]], node)
+            values[input.name] = ShapedValue(
+                value: .view(View(operand, shape: [1, 1, shape[2]])), type: .float, shape: [1, 1, shape[2]])
+            return try beginStream(input.name, plan, node)
+        }
         let row = try gathered(source, indices, shape: [shape[2]], node)
         let ring = try pushed(row, width: shape[2], depth: shape[1], node)
         let width = (shape[2] + 15) / 16 * 16
@@ -92,8 +108,11 @@ extension GraphCompiler {
 
     /// Keeps the newest rows of a value, this tick's among them, in the state: all of the ring.
     mutating func pushed(_ row: Operand, width: Int, depth: Int, _ node: Node) throws(ModelError) -> Operand {
-        let padded = (width + 15) / 16 * 16
-        let ring = try allocate(depth * padded, place: .ring(depth: depth, width: padded))
+        // Rows begin on cache lines.
+        let storage = storage(row)
+        let line = 64 / storage.byteCount
+        let padded = (width + line - 1) / line * line
+        let ring = try allocate(depth * padded, storage, place: .ring(depth: depth, width: padded))
         try append(node, .push(source: row), to: ring.part((depth - 1) * padded, width), shape: [width])
         return ring
     }
@@ -119,6 +138,7 @@ extension GraphCompiler {
             throw .value(name: GraphCompiler.probabilitiesName, reason: "the output is missing")
         }
         for output in graph.outputs {
+            if streams[output.name] != nil { values[output.name] = try wholeWindow(output.name) }
             guard let value = values[output.name], value.type == .float else {
                 throw .value(name: output.name, reason: "the output is not computed, or is no float32")
             }
@@ -128,7 +148,7 @@ extension GraphCompiler {
                 guard value.shape == shape else {
                     throw .value(name: output.name, reason: "shape \(value.shape), expected \(shape)")
                 }
-                let operand = try arenaOperand(value, node)
+                let operand = try contiguous(try view(of: value, node), node)
                 list.outputs[output.name] = (View(operand, shape: shape), .float)
             } else {
                 try bindState(output, value, node)
@@ -162,7 +182,7 @@ extension GraphCompiler {
     private mutating func arenaOperand(_ value: ShapedValue, _ node: Node) throws(ModelError) -> Operand {
         let operand = try contiguous(try view(of: value, node), node)
         if place(operand) == .arena { return operand }
-        let copy = try allocate(operand.count, place: .pinned)
+        let copy = try allocate(operand.count)
         try append(node, .copy(source: operand), to: copy, shape: value.shape)
         return copy
     }

@@ -100,7 +100,7 @@ extension GraphCompiler {
             bias = floats
         }
         let positions = kernel.reduce(1, *)
-        guard outputs * channels * positions <= ModelLimits.weights else {
+        guard positions <= ModelLimits.weights, outputs * channels * positions <= ModelLimits.weights else {
             throw .limit(
                 what: "weights at node '\(node.name)'", found: outputs * channels * positions,
                 limit: ModelLimits.weights)
@@ -135,7 +135,8 @@ extension GraphCompiler {
         let value = try input(node, 0)
         let padded: Value
         switch value.value {
-        case .dequantized(let view, let quantizer): padded = .dequantized(try channelsLast(view, window, 0, node), quantizer)
+        case .dequantized(let view, let quantizer) where quantizer.keepsZero && storage(view.operand) == .float:
+            padded = .dequantized(try channelsLast(view, window, 0, node), quantizer)
         default: padded = .view(try channelsLast(try floatInput(node, 0), window, 0, node))
         }
         if case .dequantized(let view, _) = padded { values[node.inputs[0]]?.shape = view.shape }
@@ -211,6 +212,7 @@ extension GraphCompiler {
         let all = batches.flatMap { batch in starts.flatMap { start in channels.map { Int32(batch + start + $0) } } }
         let shape = [view.shape[0]] + window.outputs + [view.shape[1]]
         let count = try elementCount(shape, node)
+        try spend(count * taps.count, node)
         let reduction: Reduction = isMaximum ? .maximum : .mean(Float(taps.count))
         let destination = try allocate(count, storage(view.operand))
         let table = taps.map { Int32($0) }
@@ -265,6 +267,7 @@ extension GraphCompiler {
         let axisStrides = View.rowMajor(extents)
         let starts = View.indices(shape: window.outputs, strides: Array(repeating: 0, count: rank))
         var lists: [[Int32]] = []
+        try spend(starts.count * window.kernel.reduce(1, *), node)
         for output in starts.indices {
             var origin: [Int] = []
             var rest = output

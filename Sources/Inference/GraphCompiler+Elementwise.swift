@@ -117,11 +117,11 @@ extension GraphCompiler {
         if case .constant(let tensor) = exponent.value, tensor.count == 1, let value = tensor.numbers?.first,
             exponent.shape.count <= base.shape.count, case let value = Float(value), value.isFinite, !isFolding
         {
-            switch value {
-            case 2: return try compileActivation(node, .square)
-            case 1: return try compileActivation(node, .identity)
-            case 0.5: return try compileActivation(node, .sqrt)
-            case -1: return try compileActivation(node, .reciprocal)
+            switch PowerForm(exponent: value) {
+            case .identity: return try compileActivation(node, .identity)
+            case .square: return try compileActivation(node, .square)
+            case .root: return try compileActivation(node, .root)
+            case .reciprocal: return try compileActivation(node, .reciprocal)
             default: return try compileActivation(node, .power(value))
             }
         }

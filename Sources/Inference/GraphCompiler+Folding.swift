@@ -18,6 +18,7 @@ extension GraphCompiler {
             graph: Graph(opset: graph.opset, otherOpsets: graph.otherOpsets, nodes: [node]), isFolding: true)
         for name in node.inputs where !name.isEmpty { compiler.values[name] = values[name] }
         try compiler.compile(node)
+        try take(compiler)
         var results: [(name: String, view: View, type: ElementType)] = []
         for name in node.outputs where !name.isEmpty {
             guard let value = compiler.values[name] else { continue }

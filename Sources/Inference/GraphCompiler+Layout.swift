@@ -163,7 +163,7 @@ extension GraphCompiler {
 
     // MARK: Parts
 
-    private func sliced(_ node: Node, _ view: View) throws(ModelError) -> View {
+    func sliced(_ node: Node, _ view: View) throws(ModelError) -> View {
         let starts: [Int64]?
         let ends: [Int64]?
         var axes: [Int64]?
@@ -344,24 +344,40 @@ extension GraphCompiler {
 
     private mutating func compilePad(_ node: Node) throws(ModelError) {
         let value = try input(node, 0)
-        let rank = value.shape.count
         let mode = try stringAttribute(node, "mode", default: "constant")
         var fill: Double = 0
-        let amounts: [Int64]
-        var axes = Array(value.shape.indices)
         if graph.opset < 11 {
             try checkAttributes(node, known: ["mode", "pads", "value"])
             fill = Double(try floatAttribute(node, "value", default: 0))
-            amounts = try integersAttribute(node, "pads") ?? []
         } else {
             try checkAttributes(node, known: ["mode"])
-            amounts = try integersInput(node, 1, "the pads") ?? []
             if let tensor = try constantInput(node, 2, "the fill") {
                 guard tensor.count == 1, let number = tensor.numbers?.first else {
                     throw refused(node, "a fill of \(tensor.count) elements")
                 }
                 fill = number
             }
+        }
+        let amounts = try padAmounts(node, rank: value.shape.count)
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant",
+            storage(view.operand) == .float
+        {
+            let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: 0, node)
+            return try define(node, .dequantized(padded, quantizer), .float, shape: padded.shape)
+        }
+        let padded = try self.padded(
+            try viewInput(node, 0), before: amounts.before, after: amounts.after, mode: mode, fill: fill, node)
+        try define(node, .view(padded), value.type, shape: padded.shape)
+    }
+
+    /// What a `Pad` adds before and after each axis.
+    func padAmounts(_ node: Node, rank: Int) throws(ModelError) -> (before: [Int], after: [Int]) {
+        var axes = Array(0..<rank)
+        let amounts: [Int64]
+        if graph.opset < 11 {
+            amounts = try integersAttribute(node, "pads") ?? []
+        } else {
+            amounts = try integersInput(node, 1, "the pads") ?? []
             if let named = try integersInput(node, 3, "the axes") {
                 axes = try named.map { value throws(ModelError) in try axis(node, value, rank: rank) }
             }
@@ -378,9 +394,7 @@ extension GraphCompiler {
             }
             (before[axis], after[axis]) = (Int(low), Int(high))
         }
-        let padded = try self.padded(
-            try viewInput(node, 0), before: before, after: after, mode: mode, fill: fill, node)
-        try define(node, .view(padded), value.type, shape: padded.shape)
+        return (before, after)
     }
 
     /// A copy with elements added before and after along each axis (negative counts take away).

@@ -101,6 +101,7 @@ extension GraphCompiler {
             }
         }
         let rowWidth = layer.rowWidth
+        try spend(tables.rows.count * matrix.weights.count, node)
         let destination = try allocate(rowWidth * tables.rows.count)
         let index = try append(node, .linear(layer), to: destination, shape: [tables.rows.count, matrix.rows])
         return ProductResult(operand: destination, rowWidth: rowWidth, index: index)

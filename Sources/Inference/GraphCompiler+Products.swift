@@ -16,7 +16,9 @@ extension GraphCompiler {
     }
 
     private mutating func compileGemm(_ node: Node) throws(ModelError) {
-        try checkAttributes(node, known: ["alpha", "beta", "transA", "transB"])
+        // Before operator set 7 'broadcast' allowed what is allowed since.
+        try checkAttributes(
+            node, known: Set(["alpha", "beta", "transA", "transB"] + (graph.opset < 7 ? ["broadcast"] : [])))
         let first = try input(node, 0)
         let second = try input(node, 1)
         let transposesFirst = try integerAttribute(node, "transA", default: 0) != 0
@@ -166,6 +168,7 @@ extension GraphCompiler {
         let (rows, inner, columns) = (left.shape[rank], left.shape[rank + 1], right.shape[rank + 1])
         let shape = batch + [rows, columns]
         let count = try elementCount(shape, node)
+        try spend(count * inner, node)
         let outer = batch + [rows, columns]
         let contraction = Contraction(
             first: left.operand, second: right.operand,

@@ -140,14 +140,16 @@ extension GraphCompiler {
         _ view: View, _ quantizer: Quantization, _ node: Node
     ) throws(ModelError) -> View {
         let flat = try flat(view, node)
-        let bytes = try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
+        let isBytes = storage(flat.operand) == .byte
+        let bytes = isBytes
+            ? flat.operand : try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
         let destination = try allocate(flat.operand.count)
         try append(node, .dequantize(source: bytes, quantizer), to: destination, shape: view.shape)
         return View(destination, start: flat.start, shape: flat.shape, strides: flat.strides)
     }
 
     /// The codes as bytes, made once.
-    private mutating func quantizedBytes(
+    mutating func quantizedBytes(
         _ operand: Operand, _ quantizer: Quantization, shape: [Int], _ node: Node
     ) throws(ModelError) -> Operand {
         let key = QuantizedKey(
@@ -170,7 +172,12 @@ extension GraphCompiler {
                 what: "inputs of an integer product at node '\(node.name)'", found: weights.matrix.columns,
                 limit: ModelLimits.integerColumns)
         }
-        let flat = try flat(view, node)
+        // The bytes may be there already: those of a ring.
+        let isBytes = storage(view.operand) == .byte
+        var view = view
+        if isBytes, !tables(view).hasGroups { view = try dequantizedElements(view, quantizer, node) }
+        let hasBytes = storage(view.operand) == .byte
+        let flat = hasBytes ? view : try flat(view, node)
         var source = flat.operand
         var places = tables(flat)
         if !places.hasGroups {
@@ -186,13 +193,14 @@ extension GraphCompiler {
             places = ProductTables(
                 rows: places.rows.indices.map { $0 * width }, columns: Array(places.columns.indices))
         }
-        let bytes = try quantizedBytes(source, quantizer, shape: view.shape, node)
+        let bytes = hasBytes ? source : try quantizedBytes(source, quantizer, shape: view.shape, node)
         let layer = IntegerLinearLayer(
             source: bytes, rowStarts: places.rows.map { Int32($0) },
             groupOffsets: stride(from: 0, to: places.columns.count, by: 4).map { Int32(places.columns[$0]) },
             matrix: weights.matrix, quantizer: quantizer, scales: weights.scales.map { quantizer.scale * $0 },
             bias: bias, order: order)
         let rowWidth = layer.rowWidth
+        try spend(places.rows.count * weights.matrix.weights.count, node)
         let destination = try allocate(rowWidth * places.rows.count)
         let index = try append(
             node, .integerLinear(layer), to: destination, shape: [places.rows.count, weights.matrix.rows])

@@ -88,7 +88,6 @@ extension GraphCompiler {
             guard try integerAttribute(node, "input_forget", default: 0) == 0 else {
                 throw refused(node, "attribute 'input_forget' is not supported")
             }
-            guard try optionalInput(node, 7) == nil else { throw refused(node, "peepholes are not supported") }
         }
         return shape
     }
@@ -249,9 +248,17 @@ extension GraphCompiler {
                 node, shape, direction: direction, hidden: (resetHidden, nil), rows: 2 * shape.units..<shape.rows,
                 order: .rows)
         case 3: gates.kind = .gru
-        default: gates.kind = .lstm
+        default: gates.kind = try peepholes(node, shape, direction: direction).map { .peephole($0) } ?? .lstm
         }
         try append(node, .gates(gates), to: destination, shape: result)
+    }
+
+    private func peepholes(_ node: Node, _ shape: Recurrence, direction: Int) throws(ModelError) -> [Float]? {
+        guard let tensor = try floatsInput(node, 7, "the peephole weight"), let floats = tensor.floats else { return nil }
+        guard tensor.shape == [shape.directions, 3 * shape.units] else {
+            throw refused(node, "a peephole weight of shape \(tensor.shape)")
+        }
+        return Array(floats[direction * 3 * shape.units..<(direction + 1) * 3 * shape.units])
     }
 
     // MARK: Results

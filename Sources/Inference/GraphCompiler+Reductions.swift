@@ -63,6 +63,7 @@ extension GraphCompiler {
         let starts = View.indices(
             shape: order.map { shape[$0] }, strides: order.map { view.strides[$0] }, start: view.start)
         let destination = try allocate(try elementCount(shape, node))
+        try spend(view.count, node)
         if !starts.isEmpty {
             try append(
                 node,
@@ -117,9 +118,14 @@ extension GraphCompiler {
     }
 
     mutating func compileBatchNormalization(_ node: Node) throws(ModelError) {
-        try checkAttributes(node, known: ["epsilon", "momentum", "training_mode", "spatial"])
-        guard try integerAttribute(node, "training_mode", default: 0) == 0, node.outputs.count == 1 else {
+        try checkAttributes(node, known: ["epsilon", "momentum", "training_mode", "spatial", "is_test"])
+        // Before operator set 7 training was what a node did unless it was told not to.
+        let isTest = try integerAttribute(node, "is_test", default: graph.opset < 7 ? 0 : 1) != 0
+        guard try integerAttribute(node, "training_mode", default: 0) == 0, isTest, node.outputs.count == 1 else {
             throw refused(node, "training is not supported")
+        }
+        guard try integerAttribute(node, "spatial", default: 1) == 1 else {
+            throw refused(node, "attribute 'spatial' is not 1")
         }
         let value = try input(node, 0)
         guard value.shape.count >= 2, value.type == .float else {

@@ -39,9 +39,16 @@ struct GraphCompiler {
     private(set) var uses: [String: Int] = [:]
     /// The bytes of quantised values, so that each is quantised once.
     var quantizedOperands: [QuantizedKey: Operand] = [:]
+    /// Which values of a window are computed for the newest tick only; nil where all is computed anew.
+    var streaming: StreamPlan?
+    /// Those values, by name.
+    var streams: [String: StreamedValue] = [:]
     /// The states of the model contract, by the name of their input.
     var states: [String: Operand] = [:]
     var stateElements = 0
+    /// Elements of all buffers and constants, and operations of all layers, to be held against the limits.
+    private var elementsSpent = 0
+    private var operationsSpent = 0
 
     init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
@@ -60,10 +67,33 @@ struct GraphCompiler {
 
     /// Compiles all nodes in their order.
     mutating func compileNodes() throws(ModelError) {
-        for node in graph.nodes { try compile(node) }
+        for node in graph.nodes {
+            if let plan = streaming, node.inputs.contains(where: { streams[$0] != nil }), !isConstant(node) {
+                try compileStreamed(node, plan)
+            } else {
+                try compile(node)
+            }
+        }
     }
 
     // MARK: Memory
+
+    private mutating func spendElements(_ count: Int) throws(ModelError) {
+        elementsSpent += count
+        guard elementsSpent <= ModelLimits.arenaElements else {
+            throw .limit(
+                what: "elements of intermediate values", found: elementsSpent, limit: ModelLimits.arenaElements)
+        }
+    }
+
+    /// Counts what a layer does, so that no file can keep the process busy for long.
+    mutating func spend(_ operations: Int, _ node: Node) throws(ModelError) {
+        operationsSpent += operations
+        guard operations <= ModelLimits.operations, operationsSpent <= ModelLimits.operations else {
+            throw .limit(
+                what: "operations up to node '\(node.name)'", found: operationsSpent, limit: ModelLimits.operations)
+        }
+    }
 
     /// A new buffer for `count` elements.
     mutating func allocate(
@@ -72,6 +102,7 @@ struct GraphCompiler {
         guard count <= ModelLimits.bufferElements else {
             throw .limit(what: "elements of an intermediate value", found: count, limit: ModelLimits.bufferElements)
         }
+        try spendElements(count)
         list.buffers.append(Buffer(place: place, storage: storage, count: count))
         return Operand(buffer: list.buffers.count - 1, count: count)
     }
@@ -85,6 +116,12 @@ struct GraphCompiler {
     func storage(_ operand: Operand) -> Storage { list.buffers[operand.buffer].storage }
 
     func place(_ operand: Operand) -> Buffer.Place { list.buffers[operand.buffer].place }
+
+    /// Counts what a compiler of a part of the graph has spent.
+    mutating func take(_ part: GraphCompiler) throws(ModelError) {
+        operationsSpent += part.operationsSpent
+        try spendElements(part.elementsSpent)
+    }
 
     /// Appends a layer and returns its place.
     @discardableResult
@@ -197,6 +234,7 @@ struct GraphCompiler {
     ) throws(ModelError) {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
         try elementCount(shape, node)
+        if case .constant = value { try spendElements(shape.reduce(1, *)) }
         values[node.outputs[output]] = ShapedValue(
             value: value, type: type, shape: shape, openLinear: openLinear, range: range)
     }

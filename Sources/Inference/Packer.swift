@@ -146,6 +146,10 @@ struct Packer {
     private mutating func packGates(_ gates: GateLayer, in step: inout Step) {
         switch gates.kind {
         case .lstm: step.kind = .lstm
+        case .peephole(let weights):
+            step.kind = .peephole
+            step.table = append(
+                (0..<3).flatMap { Packer.padded(Array(weights[$0 * gates.units..<($0 + 1) * gates.units])) })
         case .gru: step.kind = .gru
         case .gruReset: step.kind = .gruReset
         case .gruCandidate: step.kind = .gruCandidate
@@ -179,9 +183,11 @@ struct Packer {
         }
         step.kind = .push
         step.source = slot(source)
-        step.count = source.count
+        let byteCount = list.buffers[destination.buffer].storage.byteCount
+        // In floats: what is copied beyond a row of bytes is padding.
+        step.count = (source.count * byteCount + 3) / 4
         // The second copy of the row is a whole ring before it.
-        step.width = depth * width * list.buffers[destination.buffer].storage.byteCount
+        step.width = depth * width * byteCount
     }
 
     private func set(_ activation: Activation, in step: inout Step) {
@@ -368,6 +374,7 @@ extension Activation {
         case .erf: .erf
         case .exp: .exp
         case .sqrt: .sqrt
+        case .root: .root
         case .negative: .negative
         case .reciprocal: .reciprocal
         case .square: .square

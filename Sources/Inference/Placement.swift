@@ -9,8 +9,8 @@ struct Placement: Sendable {
     private(set) var stateBytes = 0
     /// By buffer: which ring it is.
     private(set) var rings: [Int: Int] = [:]
-    /// Depth and width of each ring, in elements.
-    private(set) var ringShapes: [(depth: Int, width: Int)] = []
+    /// Rows of each ring, and bytes of a row.
+    private(set) var ringShapes: [(depth: Int, rowBytes: Int)] = []
 
     /// Buffers begin on cache lines and end with room for a vector more than they need.
     private static let lineBytes = 64
@@ -35,7 +35,7 @@ struct Placement: Sendable {
         for (index, buffer) in list.buffers.enumerated() {
             if case .ring(let depth, let width) = buffer.place {
                 rings[index] = ringShapes.count
-                ringShapes.append((depth, width))
+                ringShapes.append((depth, width * buffer.storage.byteCount))
             }
         }
         // The cursors of the rings come first, 4 bytes each.
@@ -124,7 +124,8 @@ extension LayerList {
         var ahead: [Layer] = []
         for layer in layers {
             let isGeneral = if case .general = layer.operation { true } else { general.contains(layer.destination.buffer) }
-            if isGeneral || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
+            let isPinned = buffers[layer.destination.buffer].place == .pinned
+            if isGeneral || isPinned || layer.reads.contains(where: { isCurrent[$0.buffer] }) {
                 for operand in layer.writes { isCurrent[operand.buffer] = true }
                 current.append(layer)
             } else {
@@ -139,7 +140,24 @@ extension LayerList {
         for buffer in made.intersection(kept) where buffers[buffer].place == .arena {
             buffers[buffer].place = .state
         }
+        keepOutputs(&current)
         aheadStart = current.count
         layers = current + ahead
+    }
+
+    /// Outputs are read from the engine's memory: what lies elsewhere is copied there on every tick.
+    private mutating func keepOutputs(_ current: inout [Layer]) {
+        for (name, output) in outputs {
+            switch buffers[output.view.operand.buffer].place {
+            case .arena, .pinned: continue
+            case .constant, .features, .state, .ring: break
+            }
+            let source = output.view.operand
+            buffers.append(Buffer(place: .pinned, storage: .float, count: source.count))
+            let copy = Operand(buffer: buffers.count - 1, count: source.count)
+            current.append(
+                Layer(name: name, operation: .copy(source: source), destination: copy, shape: output.view.shape))
+            outputs[name]?.view.operand = copy
+        }
     }
 }

@@ -47,7 +47,7 @@ final class PlanStorage: @unchecked Sendable {
         }
         self.updates = PlanStorage.allocated(updates)
         updateCount = updates.count
-        let shapes = placement.ringShapes.map { RingShape(rowBytes: Int32($0.width * 4), depth: Int32($0.depth)) }
+        let shapes = placement.ringShapes.map { RingShape(rowBytes: Int32($0.rowBytes), depth: Int32($0.depth)) }
         rings = PlanStorage.allocated(shapes)
         ringCount = shapes.count
     }

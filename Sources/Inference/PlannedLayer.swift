@@ -107,7 +107,7 @@ extension Layer.Operation {
         case .contract: "product"
         case .gates(let gates):
             switch gates.kind {
-            case .lstm: "LSTM"
+            case .lstm, .peephole: "LSTM"
             case .gru: "GRU"
             case .gruReset: "GRU, reset"
             case .gruCandidate: "GRU, candidate"

@@ -5,7 +5,8 @@
 /// quantise(b)). A rectifier is a clip at 0.
 ///
 /// A NaN gives the least byte that the bounds allow, as a maximum instruction with the bound as second operand does. ONNX
-/// does not define it; this keeps inputs within `range` whatever comes, which the fast products rely on.
+/// does not define it, and ONNX Runtime 1.32 does the same on x86-64; this keeps inputs within
+/// `range` whatever comes, which the fast products rely on.
 struct Quantization: BitwiseCopyable, Hashable, Sendable {
     let scale: Float
     let zeroPoint: Int32
@@ -13,9 +14,6 @@ struct Quantization: BitwiseCopyable, Hashable, Sendable {
     /// The bounds of round(x / scale), whole numbers within ±510.
     let low: Float
     let high: Float
-    /// 1 / scale, if multiplying by it gives the bits of dividing by scale: if both are normal powers of two. A division takes
-    /// five cycles for 8 floats, a multiplication half of one. Otherwise 0.
-    let exactInverse: Float
 
     /// Nil if ONNX leaves the result open: unless scale is finite and above 0, the zero point is such a byte, and no bound is
     /// NaN.
@@ -38,9 +36,6 @@ struct Quantization: BitwiseCopyable, Hashable, Sendable {
         }
         high = bounded(clipHigh)
         low = min(bounded(clipLow), high)
-        let inverse = 1 / scale
-        let isExact = scale.isNormal && inverse.isNormal && scale.significand == 1
-        exactInverse = isExact ? inverse : 0
     }
 
     /// The bytes that can come out.

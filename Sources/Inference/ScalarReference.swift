@@ -88,8 +88,7 @@ public struct ScalarReference {
                         code(source, $0, quantization), scale: quantization.scale, zeroPoint: quantization.zeroPoint)
                 }, layer.destination)
         case .push(let source):
-            memory.shift(layer.destination)
-            memory.store(read(source), layer.destination)
+            memory.push(source, layer.destination)
         case .general(let operation): operation.run(memory, destination: layer.destination)
         }
     }
@@ -206,6 +205,15 @@ public struct ScalarReference {
                     input: sum(0), output: sum(1), forget: sum(2), candidate: sum(3), cell: cell)
                 if let nextCell = layer.nextCell { memory.floats(nextCell)[unit] = next.cell }
                 target[unit] = next.hidden
+            case .peephole(let weights):
+                func sum(_ gate: Int) -> Float { input(gate, of: 4) + recurrent(gate, of: 4) }
+                let old = layer.cell.map { memory.floats($0)[unit] } ?? 0
+                let input = ScalarFunctions.sigmoid(sum(0).addingProduct(weights[unit], old))
+                let forget = ScalarFunctions.sigmoid(sum(2).addingProduct(weights[2 * layer.units + unit], old))
+                let next = (forget * old).addingProduct(input, ScalarFunctions.tanh(sum(3)))
+                let output = ScalarFunctions.sigmoid(sum(1).addingProduct(weights[layer.units + unit], next))
+                if let nextCell = layer.nextCell { memory.floats(nextCell)[unit] = next }
+                target[unit] = output * ScalarFunctions.tanh(next)
             case .gru:
                 target[unit] = ScalarGates.gru(
                     input: (input(0, of: 3), input(1, of: 3), input(2, of: 3)),
@@ -262,11 +270,14 @@ final class ScalarMemory: OperandMemory {
         ScalarMemory.store(values, address(operand, .float))
     }
 
-    /// Moves the rows of a ring on by one.
-    func shift(_ newest: Operand) {
+    /// Moves the rows of a ring on by one and puts in the newest.
+    func push(_ source: Operand, _ newest: Operand) {
         guard case .ring(let depth, let width) = list.buffers[newest.buffer].place else { return }
-        let floats = addresses[newest.buffer].assumingMemoryBound(to: Float.self)
-        for index in 0..<(depth - 1) * width { floats[index] = floats[index + width] }
+        let storage = list.buffers[newest.buffer].storage
+        let row = width * storage.byteCount
+        let ring = addresses[newest.buffer].assumingMemoryBound(to: UInt8.self)
+        for index in 0..<(depth - 1) * row { ring[index] = ring[index + row] }
+        address(newest, storage).copyMemory(from: address(source, storage), byteCount: source.count * storage.byteCount)
     }
 }
 

@@ -4,14 +4,14 @@ struct Step: BitwiseCopyable {
         case gather, copy, copyRuns, affine, linear, linearRows, integerLinear, activation
         case add, subtract, multiply, divide, power, minimum, maximum
         case softmax, reduceSum, reduceMean, reduceMaximum, contract
-        case lstm, gru, gruReset, gruCandidate, rnn
+        case lstm, peephole, gru, gruReset, gruCandidate, rnn
         case trees, quantize, dequantize, push, general
     }
 
     /// `Activation` without its parameters.
     enum Function: UInt8 {
         case identity, relu, tanh, sigmoid, clip, leakyRelu, elu, hardSigmoid, softplus, gelu, geluTanh, erf, exp
-        case sqrt, negative, reciprocal, square, power
+        case sqrt, root, negative, reciprocal, square, power
     }
 
     enum Space: UInt8 {

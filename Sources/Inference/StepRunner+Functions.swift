@@ -37,6 +37,7 @@ extension StepRunner {
         case .erf: for index in 0..<vectorCount { values[index] = VectorFunctions.erf(values[index]) }
         case .exp: for index in 0..<vectorCount { values[index] = VectorFunctions.exp(values[index]) }
         case .sqrt: for index in 0..<vectorCount { values[index] = VectorFunctions.sqrt(values[index]) }
+        case .root: for index in 0..<vectorCount { values[index] = VectorFunctions.root(values[index]) }
         case .negative: for index in 0..<vectorCount { values[index] = VectorFunctions.neg(values[index]) }
         case .reciprocal: for index in 0..<vectorCount { values[index] = VectorFunctions.reciprocal(values[index]) }
         case .square: for index in 0..<vectorCount { values[index] = VectorFunctions.square(values[index]) }

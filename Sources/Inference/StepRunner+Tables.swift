@@ -15,6 +15,7 @@ extension StepRunner {
                 table(step.pointee.table4, of: Int32.self), tapCount: step.pointee.width,
                 memory.floats(step.pointee.destination))
         case .rnn: rnn(step, memory)
+        case .peephole: peephole(step, memory)
         case .dequantize:
             let quantization = table(step.pointee.table, of: Quantization.self).pointee
             QuantizationKernels.dequantize(
@@ -96,6 +97,30 @@ extension StepRunner {
         let divisor = Vector(repeating: step.pointee.low)
         let vectors = memory.write(step.pointee.destination)
         for index in 0..<(step.pointee.count &+ 7) >> 3 { vectors[index] = vectors[index] / divisor }
+    }
+
+    /// An LSTM whose gates see the cell. Weights of i, o and f follow each other.
+    private func peephole(_ step: UnsafePointer<Step>, _ memory: Memory) {
+        let groups = step.pointee.width
+        let (inputSums, hiddenSums) = (memory.vectors(step.pointee.source), memory.vectors(step.pointee.second))
+        let cell = memory.vectors(step.pointee.fourth)
+        let destination = memory.write(step.pointee.destination)
+        let nextCell = memory.write(step.pointee.fifth)
+        let weights = table(step.pointee.table, of: Vector.self)
+        for group in 0..<groups {
+            let at = group &* 4
+            let old = cell[group]
+            let input = VectorFunctions.sigmoid(
+                (inputSums[at] + hiddenSums[at]).addingProduct(weights[group], old))
+            let forget = VectorFunctions.sigmoid(
+                (inputSums[at &+ 2] + hiddenSums[at &+ 2]).addingProduct(weights[2 &* groups &+ group], old))
+            let candidate = VectorFunctions.tanh(inputSums[at &+ 3] + hiddenSums[at &+ 3])
+            let next = (forget * old).addingProduct(input, candidate)
+            let output = VectorFunctions.sigmoid(
+                (inputSums[at &+ 1] + hiddenSums[at &+ 1]).addingProduct(weights[groups &+ group], next))
+            nextCell[group] = next
+            destination[group] = output * VectorFunctions.tanh(next)
+        }
     }
 
     private func rnn(_ step: UnsafePointer<Step>, _ memory: Memory) {

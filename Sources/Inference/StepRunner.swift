@@ -218,6 +218,7 @@ struct StepRunner {
     private func gates(_ step: UnsafePointer<Step>, _ memory: Memory) {
         let groups = step.pointee.width
         let inputSums = memory.vectors(step.pointee.source)
+        // The kernels of a GRU use its place for what they compute on the way.
         let hiddenSums = memory.write(step.pointee.second)
         let hidden = memory.vectors(step.pointee.third)
         let destination = memory.write(step.pointee.destination)

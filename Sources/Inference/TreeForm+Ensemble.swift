@@ -16,6 +16,10 @@ extension TreeForm {
         form.aggregate = try form.choice("aggregate_function", [.average, .sum, .minimum, .maximum]) ?? .sum
         form.transform =
             try form.choice("post_transform", [.none, .softmax, .logistic, .softmaxZero]) ?? .none
+        guard form.transform == .none || form.transform == .softmaxZero else {
+            throw attributes.refused(
+                "'post_transform' 1 and 2, which ONNX Runtime takes for each other: use a node of its own")
+        }
         try form.readLeaves()
         try form.readBranches(inputCount: inputCount)
         for (index, root) in try attributes.integers("tree_roots").enumerated() {

@@ -5,9 +5,11 @@ import ONNX
 /// Where ONNX Runtime 1.32 and the specification differ, a model that means one thing here and another there would be worse
 /// than none, so these are refused:
 /// - a transform of a regressor's single target, which ONNX Runtime leaves out;
+/// - SOFTMAX and LOGISTIC of the operator TreeEnsemble, whose numbers ONNX Runtime takes for each other;
 /// - SOFTMAX and SOFTMAX_ZERO of a binary classifier with one score, which it leaves out too;
 /// - base values of a binary classifier other than none or one for a single score, or both for two scores.
 ///
+/// A NaN at a comparison of BRANCH_NEQ goes where the file says; ONNX Runtime always sends it to the true side.
 /// Two classes with votes for both are scored by the specification. ONNX Runtime then answers 1 if the second score is
 /// above 0, else 0, whatever the labels and the first score are, and adds the second base value to the first score.
 struct TreeForm {

@@ -43,8 +43,9 @@ enum TreeKernels {
         var from = packed + layout.columnsOffset
         for group in 0..<layout.columnGroupCount {
             let features = from.assumingMemoryBound(to: Int32.self)
-            let x = martlet_tree_gather(source, features)
-            let ofNaN = from.load(fromByteOffset: 32, as: Indices.self)
+            let given = martlet_tree_gather(source, features)
+            let missing = from.load(fromByteOffset: 32, as: Vector.self)
+            let x = given.replacing(with: missing, where: given .!= given)
             let thresholds = (from + 64).assumingMemoryBound(to: Vector.self)
             let count = Int(counts[group])
             var even = Indices(repeating: -128)
@@ -57,8 +58,7 @@ enum TreeKernels {
                 index &+= 2
             }
             if index < count { even &-= unsafeBitCast(thresholds[index] .< x, to: Indices.self) }
-            let ranks = (even &+ odd).replacing(with: ofNaN, where: x .!= x)
-            martlet_tree_narrow(ranks, scratch + 8 &* group)
+            martlet_tree_narrow(even &+ odd, scratch + 8 &* group)
             from += 64 &+ 32 &* count
         }
     }
@@ -82,7 +82,7 @@ enum TreeKernels {
         }
     }
 
-    /// For each column the feature, or in the place of NaN what goes the side that the column says.
+    /// For each column the feature, or in the place of NaN the column's number.
     @inline(__always)
     private static func fill(
         _ source: UnsafePointer<Float>, _ packed: UnsafeRawPointer, _ layout: TreeLayout,
@@ -121,7 +121,7 @@ enum TreeKernels {
             var at5 = Int(places[5])
             var at6 = Int(places[6])
             var at7 = Int(places[7])
-            for _ in 0..<header[1] {
+            for _ in 0..<Int(header[1]) {
                 at0 = next(base[at0], columns)
                 at1 = next(base[at1], columns)
                 at2 = next(base[at2], columns)

@@ -20,7 +20,7 @@ struct TreeLayout: BitwiseCopyable, Sendable, Equatable {
     var outputCount: Int
     var segmentCount: Int
 
-    /// Groups of 8 columns. A column is a feature, the side its missing values take and, for `masks`, up to 255 thresholds.
+    /// Groups of 8 columns. A column is a `TreeColumns.Column`, for `masks` with up to 255 of its thresholds.
     var columnGroupCount: Int
     /// Passes of 64 columns, for `masks`.
     var passCount: Int
@@ -29,8 +29,8 @@ struct TreeLayout: BitwiseCopyable, Sendable, Equatable {
 
     /// For `masks`: for each column group the number of its threshold vectors, 32 bits.
     var columnCountsOffset = 0
-    /// For `masks`: for each column group 8 features, 8 ranks of NaN (32 bits each), then the vectors of thresholds.
-    /// For `walk`: for each column group 8 features and 8 floats in the place of NaN.
+    /// For each column group 8 features and 8 floats in the place of NaN, 32 bits each; for `masks` then the vectors of
+    /// thresholds.
     var columnsOffset = 0
     /// For `masks`: for each tree group the planes and the slots of each pass, 32 bits each.
     /// For `walk`: for each tree group the first record and the depth, 32 bits each.

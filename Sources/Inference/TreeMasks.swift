@@ -1,4 +1,4 @@
-internal import CPlatform
+import CPlatform
 
 /// Packs trees of at most 64 leaves for `TreeLayout.Form.masks`.
 struct TreeMasks {
@@ -17,7 +17,8 @@ struct TreeMasks {
     }
 
     private let ensemble: TreeEnsemble
-    private var columns: [(column: TreeEnsemble.Column, thresholds: [Float])] = []
+    private let keys: TreeColumns
+    private var columns: [(column: TreeColumns.Column, thresholds: [Float])] = []
     /// For each tree, by pass.
     private var slots: [[[Slot]]] = []
     /// For each tree its leaves from the true side to the false one.
@@ -26,6 +27,7 @@ struct TreeMasks {
     /// Nil if a tree has too many leaves or the ensemble too many columns.
     init?(_ ensemble: TreeEnsemble) {
         self.ensemble = ensemble
+        keys = TreeColumns(ensemble)
         var masks: [[(branch: Int, mask: UInt64)]] = []
         for tree in ensemble.trees {
             guard let flat = TreeMasks.flatten(tree, ensemble) else { return nil }
@@ -50,10 +52,13 @@ struct TreeMasks {
     private static func flatten(
         _ tree: TreeEnsemble.Tree, _ ensemble: TreeEnsemble
     ) -> (leaves: [Int], masks: [(branch: Int, mask: UInt64)])? {
-        enum Task { case enter(Int32), close(branch: Int, start: Int) }
+        enum Visit {
+            case enter(Int32)
+            case close(branch: Int, start: Int)
+        }
         var leaves: [Int] = []
         var masks: [(branch: Int, mask: UInt64)] = []
-        var pending = [Task.enter(tree.root)]
+        var pending = [Visit.enter(tree.root)]
         var entered = 0
         while let task = pending.popLast() {
             switch task {
@@ -78,10 +83,10 @@ struct TreeMasks {
 
     /// Makes the columns, those with the most thresholds first, so that the eight of a group have about as many. Returns where
     /// the columns of each key are.
-    private mutating func makeColumns() -> [TreeEnsemble.Column: [Int]] {
-        var thresholds: [TreeEnsemble.Column: [Float]] = [:]
+    private mutating func makeColumns() -> [TreeColumns.Column: [Int]] {
+        var thresholds: [TreeColumns.Column: [Float]] = [:]
         for branch in ensemble.branches {
-            let key = TreeEnsemble.Column(feature: branch.feature, missingIsTrue: branch.missingIsTrue)
+            let key = keys.column(branch)
             thresholds[key, default: []].append(branch.threshold)
         }
         for (key, values) in thresholds {
@@ -99,15 +104,15 @@ struct TreeMasks {
             if c.feature != d.feature { return c.feature < d.feature }
             return c.missingIsTrue != d.missingIsTrue ? c.missingIsTrue : a[0] < b[0]
         }
-        var homes: [TreeEnsemble.Column: [Int]] = [:]
+        var homes: [TreeColumns.Column: [Int]] = [:]
         for (index, column) in columns.enumerated() { homes[column.column, default: []].append(index) }
         return homes
     }
 
     private func slot(
-        _ branch: TreeEnsemble.Branch, mask: UInt64, homes: [TreeEnsemble.Column: [Int]]
+        _ branch: TreeEnsemble.Branch, mask: UInt64, homes: [TreeColumns.Column: [Int]]
     ) -> Slot {
-        let key = TreeEnsemble.Column(feature: branch.feature, missingIsTrue: branch.missingIsTrue)
+        let key = keys.column(branch)
         for home in homes[key] ?? [] {
             let thresholds = columns[home].thresholds
             var (low, high) = (0, thresholds.count)
@@ -133,7 +138,7 @@ struct TreeMasks {
         let vectors = appendColumns(to: &packer)
         var headers: [Int32] = []
         var bytes: [UInt8] = []
-        var nanoseconds = 0.3 * Double(vectors) + 2 * Double(packer.layout.columnGroupCount)
+        var nanoseconds = 0.25 * Double(vectors) + 2 * Double(packer.layout.columnGroupCount)
         for group in stride(from: 0, to: places.count, by: 32) {
             let trees = Array(places[group..<group + 32])
             let longest = trees.compactMap { $0.map { leaves[$0].count } }.max() ?? 1
@@ -143,9 +148,9 @@ struct TreeMasks {
                 let count = trees.compactMap { $0.map { slots[$0][pass].count } }.max() ?? 0
                 headers.append(Int32(count))
                 for slot in 0..<count { appendSlot(slot, trees, pass: pass, planes: planes, to: &bytes) }
-                nanoseconds += Double(count) * (1 + 0.3 * Double(planes))
+                nanoseconds += Double(count) * (0.8 + 0.25 * Double(planes))
             }
-            nanoseconds += 6 + 2 * Double(planes)
+            nanoseconds += 4 + Double(planes)
         }
         let ends = packer.places.map { $0.map { leaves[$0].map(Optional.some) } ?? [] }
         var starts = packer.tableStarts(ends).map(Int32.init)
@@ -174,7 +179,7 @@ struct TreeMasks {
                 }
             }
             append(0) { UInt32(columns[$0].column.feature) }
-            append(0) { UInt32(bitPattern: columns[$0].column.missingIsTrue ? -128 : 127) }
+            append(0) { keys.missingValues[columns[$0].column]?.bitPattern }
             for row in 0..<count {
                 // Nothing is above infinity, so that it adds nothing to a rank.
                 append(Float.infinity.bitPattern) { index in

@@ -12,12 +12,6 @@ extension TreeEnsemble {
         }
         return candidates[0]
     }
-
-    /// What a column is made of.
-    struct Column: Hashable {
-        var feature: Int32
-        var missingIsTrue: Bool
-    }
 }
 
 /// What both forms of packed trees have in common: the bytes under construction, the segments and the weights.

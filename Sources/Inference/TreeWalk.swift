@@ -1,13 +1,15 @@
 /// Packs trees of any shape for `TreeLayout.Form.walk`.
 struct TreeWalk {
     private let ensemble: TreeEnsemble
-    private var columns: [TreeEnsemble.Column] = []
-    private var homes: [TreeEnsemble.Column: Int] = [:]
+    private let keys: TreeColumns
+    private var columns: [TreeColumns.Column] = []
+    private var homes: [TreeColumns.Column: Int] = [:]
 
     init(_ ensemble: TreeEnsemble) {
         self.ensemble = ensemble
+        keys = TreeColumns(ensemble)
         for branch in ensemble.branches {
-            let key = TreeEnsemble.Column(feature: branch.feature, missingIsTrue: branch.missingIsTrue)
+            let key = keys.column(branch)
             if homes.updateValue(0, forKey: key) == nil { columns.append(key) }
         }
         columns.sort {
@@ -15,7 +17,7 @@ struct TreeWalk {
         }
         for (index, key) in columns.enumerated() { homes[key] = index }
         // A leaf reads column 0 as well.
-        if columns.isEmpty { columns.append(TreeEnsemble.Column(feature: 0, missingIsTrue: true)) }
+        if columns.isEmpty { columns.append(TreeColumns.Column(feature: 0, missingIsTrue: true)) }
     }
 
     func packed() -> PackedTrees {
@@ -55,7 +57,7 @@ struct TreeWalk {
         packer.finish(
             leaves: ends, columnBytes: 32 * packer.layout.columnGroupCount, leafCount: packer.places.count)
         // From the second-level cache a step takes about twice as long.
-        let perStep = packer.bytes.count > 1 << 20 ? 20.0 : 10.0
+        let perStep = packer.bytes.count > 1 << 20 ? 16.0 : 7.5
         return packer.result(
             nanoseconds: 20 + perStep * Double(steps) + 3 * Double(packer.places.count / 8), kernel: "walk")
     }
@@ -65,8 +67,7 @@ struct TreeWalk {
         for start in stride(from: 0, to: columns.count, by: 8) {
             let group = (start..<start + 8).map { $0 < columns.count ? columns[$0] : columns[0] }
             words += group.map { UInt32($0.feature) }
-            // Below and above all thresholds.
-            words += group.map { ($0.missingIsTrue ? -Float.infinity : .infinity).bitPattern }
+            words += group.map { (keys.missingValues[$0] ?? 0).bitPattern }
         }
         packer.layout.columnsOffset = packer.append(words)
     }
@@ -87,7 +88,7 @@ struct TreeWalk {
         func record(_ child: Int32, at place: Int) -> UInt64 {
             guard child >= 0 else { return leafRecord(place) }
             let branch = ensemble.branches[Int(child)]
-            let key = TreeEnsemble.Column(feature: branch.feature, missingIsTrue: branch.missingIsTrue)
+            let key = keys.column(branch)
             let next = start + 1 + 2 * (Int(child) - tree.branches.lowerBound)
             return UInt64(branch.threshold.bitPattern) | UInt64(homes[key] ?? 0) << 32 | UInt64(next) << 45
         }

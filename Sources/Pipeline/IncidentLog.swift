@@ -34,4 +34,11 @@ public final class IncidentLog: Sendable {
 
     /// All incidents so far, in order of first appearance, and whether more different ones were left out.
     public var snapshot: (incidents: [Incident], isFull: Bool) { state.withLock { $0 } }
+
+    /// The same for a report: a line each, and one more where others were left out.
+    public var lines: [String] {
+        let (incidents, isFull) = snapshot
+        let rest = isFull ? ["more than \(IncidentLog.incidentsMax) different incidents: the rest is only counted"] : []
+        return incidents.map(\.text) + rest
+    }
 }

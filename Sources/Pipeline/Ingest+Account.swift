@@ -40,7 +40,7 @@ extension Ingest where Source: ~Copyable {
     }
 
     /// What a topic stands for; refused, by name if it has one, if it is not a stream that can be followed.
-    private func instrument(of bytes: [UInt8]) -> TopicTable.Value {
+    private mutating func instrument(of bytes: [UInt8]) -> TopicTable.Value {
         guard let topic = Topic.parse(bytes) else {
             if topics.refusedCount == 0 { incidents.report("a topic refused: expected md/… or def/…, with two names") }
             return .refused
@@ -67,8 +67,11 @@ extension Ingest where Source: ~Copyable {
     }
 
     /// Reports a refused topic, while refused topics are remembered: a peer that names ever new ones takes no lock.
-    private func report(_ text: String) {
-        if topics.refusedCount < TopicTable.refusedMax { incidents.report(text) }
+    private mutating func report(_ text: String) {
+        if topics.refusedCount < TopicTable.refusedMax { return incidents.report(text) }
+        guard !hasReportedRest else { return }
+        hasReportedRest = true
+        incidents.report("more topics are refused than are named here")
     }
 
     /// Whether the instrument's signals can have a topic: that is longer than the one that came, by the model's name.

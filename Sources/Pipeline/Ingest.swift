@@ -25,6 +25,8 @@ public struct Ingest<Source: TickSource & ~Copyable>: ~Copyable, Agent {
     private var messageLimit: Int
     var topics: TopicTable
     var streams: HandleArray<InputStream>
+    /// It has been said that more topics are refused than are named.
+    var hasReportedRest = false
     /// A message that has been accounted for and still has to find room in its ring.
     var pending: Delivery?
     /// A definition from the configuration that goes in front of it.

@@ -9,6 +9,11 @@ public final class InstrumentRegistry: @unchecked Sendable {
     public struct Entry: Sendable {
         public let dataset: String
         public let symbol: String
+
+        /// Compares bytes, as topics do: `String` would take "é" in its two encodings for one, and so two streams.
+        func isNamed(dataset: String, symbol: String) -> Bool {
+            self.symbol.utf8.elementsEqual(symbol.utf8) && self.dataset.utf8.elementsEqual(dataset.utf8)
+        }
     }
 
     public let capacity: Int
@@ -38,8 +43,7 @@ public final class InstrumentRegistry: @unchecked Sendable {
     /// The number of an instrument, registering it if need be; nil if there is no room. Ingest's thread only.
     func intern(dataset: String, symbol: String) -> Int? {
         let known = count
-        for index in 0..<known
-        where unsafe entries[index].symbol == symbol && entries[index].dataset == dataset {
+        for index in 0..<known where unsafe entries[index].isNamed(dataset: dataset, symbol: symbol) {
             return index
         }
         guard known < capacity else { return nil }

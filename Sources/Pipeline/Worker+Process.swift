@@ -171,7 +171,9 @@ extension Worker {
         var cursor = unsafe target
         var count = horizons.count
         if unsafe state.pointee.unwritten.count > 0 {
-            let gap = unsafe gapRecord(state.pointee.unwritten, session: state.pointee.unwrittenSession, record)
+            let gap = unsafe Worker.gapRecord(
+                state.pointee.unwritten, session: state.pointee.unwrittenSession, publisherID: record.publisherID,
+                instrumentID: record.instrumentID)
             unsafe cursor.storeBytes(of: gap, as: GapRecord.self)
             count += 1
             unsafe cursor += GapRecord.byteCount
@@ -216,10 +218,12 @@ extension Worker {
         }
     }
 
-    private func gapRecord(_ range: MissingRange, session: UInt64, _ record: borrowing Record) -> GapRecord {
+    private static func gapRecord(
+        _ range: MissingRange, session: UInt64, publisherID: UInt16, instrumentID: UInt32
+    ) -> GapRecord {
         GapRecord(
-            publisherID: record.publisherID, instrumentID: record.instrumentID, venueTimestamp: record.venueTimestamp,
-            inputSession: session, firstMissing: range.first, count: range.count,
+            publisherID: publisherID, instrumentID: instrumentID, venueTimestamp: 0, inputSession: session,
+            firstMissing: range.first, count: range.count,
             reason: GapReason(rawValue: UInt8(truncatingIfNeeded: range.reason)) ?? .lostOnInput)
     }
 
@@ -332,10 +336,7 @@ extension Worker {
         signalEnvelope.instrument = instrument
         signalEnvelope.recordCount = 1
         unsafe target.storeBytes(of: signalEnvelope, as: SignalEnvelope.self)
-        let gap = GapRecord(
-            publisherID: 0, instrumentID: 0, venueTimestamp: 0, inputSession: session,
-            firstMissing: range.first, count: range.count,
-            reason: GapReason(rawValue: UInt8(truncatingIfNeeded: range.reason)) ?? .lostOnInput)
+        let gap = Worker.gapRecord(range, session: session, publisherID: 0, instrumentID: 0)
         unsafe (target + SignalEnvelope.byteCount).storeBytes(of: gap, as: GapRecord.self)
         output.commit(byteCount: byteCount)
         return true

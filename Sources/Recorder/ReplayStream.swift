@@ -2,9 +2,14 @@ internal import DBN
 internal import MarketData
 internal import Wire
 
+/// An instrument's names, compared as bytes, as topics are: `String` would take "é" in its two encodings for one.
 struct StreamKey: Hashable {
     let dataset: String
     let symbol: String
+
+    static func == (left: StreamKey, right: StreamKey) -> Bool {
+        left.dataset.utf8.elementsEqual(right.dataset.utf8) && left.symbol.utf8.elementsEqual(right.symbol.utf8)
+    }
 }
 
 /// What a replay keeps for one instrument.

@@ -103,7 +103,11 @@ public struct Score {
         result.lost = Int(clamping: pipeline.counters[.recordsLost])
         result.recordsSkipped = pipeline.ingest.source.recordsSkipped
         result.fileTicksPerSecond = Double(result.ticks) / seconds
-        result.incidents = pipeline.incidents.snapshot.incidents.map(\.text)
+        result.incidents = pipeline.incidents.lines
+        // A packet that fits no ring: the pass of single records would see more ticks.
+        guard pipeline.counters[.recordsDroppedOnInput] == 0 else {
+            throw .feed(result.incidents.joined(separator: "; "))
+        }
         guard result.ticks > 0 else {
             throw .feed(result.incidents.first ?? "\(options.paths.joined(separator: ", ")): no tick in the feed")
         }
@@ -189,7 +193,7 @@ public struct Score {
 extension Evaluation.Horizon {
     /// Longest horizon that is evaluated: about a whole day of the recorded feeds at hand (94,000 and 148,000 ticks), near
     /// whose end hardly a tick gets its label. There is a limit because a model's metadata may name any length, and the
-    /// mids, sums and labels of twice so many ticks are kept for each instrument: 5 MB here, with four horizons.
+    /// mids, sums and labels of twice so many ticks are kept for each instrument: 7 MB here, with four horizons.
     public static let ticksMax: UInt32 = 100_000
 
     /// A horizon in ticks with the smoothed-mid label, up to `ticksMax`; nil for any other, which is not evaluated.

@@ -72,6 +72,9 @@ extension ZeroMQError: CustomStringConvertible {
         if operation == .setOption || operation == .createContext, code == EINVAL {
             return "The value is out of the range that docs/ZEROMQ.md gives for this option"
         }
+        if operation == .bind, code == ENOENT {
+            return "The folder of that path does not exist: make it, or choose another"
+        }
         return ZeroMQError.table.first { $0.code == code }?.advice
     }
 

@@ -124,7 +124,7 @@ struct RunCommand: AsyncParsableCommand {
         }
         options.heartbeatNanoseconds = UInt64(seconds * 1e9)
         if let text = try settings.value(cores, "cores") {
-            options.cores = try text.split(separator: ",").map { part in
+            options.cores = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
                 let count = ProcessInfo.processInfo.processorCount
                 guard let core = Int(part), (0..<count).contains(core) else {
                     throw CommandError(
@@ -191,7 +191,7 @@ struct RunCommand: AsyncParsableCommand {
         _ pipeline: consuming Running, _ loaded: LoadedModel, _ boundary: String, isJSON: Bool, isSilent: Bool
     ) throws {
         var report = report(&pipeline, loaded, boundary)
-        let refusals = pipeline.incidents.snapshot.incidents.map(\.text)
+        let refusals = pipeline.incidents.lines
         var failures = socketFailures(pipeline)
         if isSilent { failures.append("input: nothing came for the seconds of --timeout") }
         // The sockets are closed before anything is claimed of what went through them.
@@ -222,7 +222,7 @@ struct RunCommand: AsyncParsableCommand {
         report.evaluated = boundary
         report.counters = Report.unusual(counters)
         report.signalsSha256 = pipeline.publisher.sink.takeDigest()
-        report.incidents += pipeline.incidents.snapshot.incidents.map(\.text)
+        report.incidents += pipeline.incidents.lines
         if pipeline.ingest.source.skippedFrames > 0 {
             report.incidents.append("\(pipeline.ingest.source.skippedFrames) frames of multi-part messages skipped")
         }

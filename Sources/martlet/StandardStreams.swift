@@ -48,6 +48,10 @@ enum StandardOutput {
             } else if errno == EPIPE {
                 signal(SIGPIPE, SIG_DFL)
                 raise(SIGPIPE)
+            } else if errno == EAGAIN {
+                // Whoever shares the stream has made it one that does not wait: the wait is done here.
+                var stream = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                _ = unsafe poll(&stream, 1, -1)
             } else if errno != EINTR {
                 CommandError(.noInput, "standard output cannot be written: \(String(cString: strerror(errno)))").exit()
             }

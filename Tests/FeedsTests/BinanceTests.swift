@@ -69,6 +69,8 @@ import Testing
             #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":2,"b":[],"a":[]}"#,
             #"17 {"e":"depthUpdate","s":"BTCUSDT","u":2,"pu":1,"b":[],"a":[]}"#,
             #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":99999999999999999999,"pu":1,"b":[],"a":[]}"#,
+            #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":9223372036854775808,"pu":1,"b":[],"a":[]}"#,
+            #"17 {"lastUpdateId":18446744073709551615,"E":7,"T":8,"bids":[],"asks":[]}"#,
             #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":2,"pu":1,"b":[["1"]],"a":[]}"#,
             #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":2,"pu":1,"b":[["0","1"]],"a":[]}"#,
             #"17 {"e":"depthUpdate","s":"BTCUSDT","U":1,"u":2,"pu":1,"b":[["10000000000","1"]],"a":[]}"#,
@@ -88,6 +90,18 @@ import Testing
         #expect(report.malformed.first.map(\.line) == [2])
         #expect(report.lines == 3 && report.ticks == 2 && report.gapCount == 0)
         #expect(touch(sink.books[1].levels) == [[1000, 5, 1001, 6], [999, 7, -1, 0]])
+    }
+
+    @Test("No update identifier is too large to be followed", arguments: [Int.max - 1, Int.max])
+    func largestIdentifier(update: Int) throws {
+        let spot = { (first: Int) in
+            #"{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":\#(first),"u":\#(update),"b":[["1","1"]],"a":[["2","1"]]}"#
+        }
+        var capture = BinanceCapture()
+        capture.line(spot(1))
+        capture.line(spot(2))
+        let (_, report) = try convertCaptures([try write(capture)])
+        #expect(report.gapCount == 1 && report.ticks == 2)
     }
 
     @Test("A line cut or changed anywhere is counted or read, never trapped on")
@@ -148,6 +162,32 @@ import Testing
             books.map { $0.fields.venueTimestamp } == [5_000_000, 8_000_000]
                 + Array(repeating: 1_723_161_256_298_000_000, count: 3))
         #expect(books.map { $0.fields.side } == [Side.none, Side.none, Side.bid, Side.bid, Side.ask])
+    }
+
+    @Test("Diffs do not wait for a snapshot that is malformed")
+    func malformedSnapshot() throws {
+        var capture = BinanceCapture()
+        capture.diff(5, 9, 4, bids: at(1000, 1))
+        capture.diff(10, 12, 9, bids: at(1000, 2))
+        capture.snapshot(11, bids: at(0, 8), asks: at(1001, 7))
+        capture.diff(13, 15, 12, bids: at(999, 3))
+        let (sink, report) = try convertCaptures([try write(capture)])
+        #expect(report.malformed.first.map(\.line) == [3])
+        #expect(report.ticks == 3 && report.badBookTicks == 3 && report.supersededDiffs == 0)
+        try #require(sink.books.count == 3)
+        #expect(touch(sink.books[2].levels) == [[1000, 2, -1, 0], [999, 3, -1, 0]])
+    }
+
+    @Test("A report is as many lines as it has rows, whatever the names in it")
+    func reportOfNames() throws {
+        var capture = BinanceCapture()
+        capture.diff(1, 2, 0, bids: at(1000, 5))
+        var (_, report) = try convertCaptures([try write(capture)])
+        let lineCount = report.description.split(separator: "\n").count
+        report.symbol = "A\u{1B}[2J\n\u{9B}"
+        let description = report.description
+        #expect(description.split(separator: "\n").count == lineCount)
+        #expect(!description.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" })
     }
 
     @Test("A gap drops the book and waits for the next snapshot")

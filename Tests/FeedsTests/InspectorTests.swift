@@ -63,6 +63,24 @@ import Testing
         return path
     }
 
+    @Test("What a file says of itself is one line a row, and nothing that a terminal would obey")
+    func hostileTexts() throws {
+        var inspection = try FeedInspector.inspect(path: try made([book(1, 1), .remark("hello")]))
+        let lineCount = inspection.description.split(separator: "\n").count
+        let hostile = "A\u{1B}[2J\n\u{9B}"
+        inspection.metadata?.dataset = hostile
+        inspection.metadata?.symbols = [hostile]
+        inspection.messages = [hostile]
+        inspection.instruments[0].symbol = hostile
+        let before = inspection.description
+        inspection.instruments[0].conversion = [hostile: 1]
+        for description in [before, inspection.description, inspection.instruments[0].description] {
+            #expect(!description.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{9B}" })
+        }
+        #expect(before.split(separator: "\n").count == lineCount)
+        #expect(inspection.description.split(separator: "\n").count == lineCount + 1)
+    }
+
     @Test("Records, ticks, gaps, crossed books, clocks and remarks are counted per instrument")
     func counts() throws {
         var trade = fields(20, 2)

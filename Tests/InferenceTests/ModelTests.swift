@@ -41,11 +41,14 @@ import Testing
 
     @Test func `the plan names layers, kernels and densities`() throws {
         let plan = try ZooModel.golden("gru_odd").model().plan
-        #expect(plan.map(\.operation) == ["GRU", "linear", "softmax over 3"])
-        #expect(plan[0].kernel == "dense 24×1, dense 24×1")
-        #expect(plan[0].multiplyAdds == 33 * 13 + 33 * 11)
+        // The product of the hidden state does not wait for the tick.
+        #expect(plan.map(\.operation) == ["linear", "GRU", "linear", "softmax over 3", "linear"])
+        #expect(plan.map(\.isAhead) == [false, false, false, false, true])
+        #expect(plan[0].kernel == "dense 24×1")
+        #expect(plan[0].multiplyAdds == 33 * 13)
+        #expect(plan[4].multiplyAdds == 33 * 11)
         #expect(plan[0].density == 1)
-        #expect(plan[0].packedByteCount >= 4 * 48 * (13 + 11))
+        #expect(plan[0].packedByteCount >= 4 * 48 * 13)
     }
 
     @Test func `the planner takes sparse kernels where blocks are empty`() throws {

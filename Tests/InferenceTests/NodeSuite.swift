@@ -122,7 +122,11 @@ struct SuiteCase {
             throw Failure(description: "outputs \(results.keys.sorted()), expected \(outputs.keys.sorted())")
         }
         for (name, expected) in outputs.sorted(by: { $0.key < $1.key }) {
-            guard let found = results[name], let difference = Agreement.difference(found, expected) else { continue }
+            let isCoarse = Agreement.coarseCases.contains(self.name)
+            guard let found = results[name],
+                let difference = Agreement.difference(
+                    found, expected, relative: isCoarse ? Agreement.coarse : Agreement.relative)
+            else { continue }
             throw Failure(
                 description:
                     "output '\(name)'\(bound.isEmpty ? "" : " with constants \(bound.sorted())"): \(difference)")
@@ -155,9 +159,12 @@ enum Agreement {
     /// Of 32-bit and 64-bit floats. Integers, Booleans and 16-bit floats, which only casts make here, must be equal.
     static let relative = 1e-5
     static let absolute = 1e-6
+    /// ONNX's own bound, for cases whose expected values are written with four digits.
+    static let coarse = 1e-3
+    static let coarseCases: Set<String> = ["test_averagepool_2d_ceil_last_window_starts_on_pad"]
 
     /// What differs, in words, or nil if nothing does.
-    static func difference(_ found: Tensor, _ expected: Tensor) -> String? {
+    static func difference(_ found: Tensor, _ expected: Tensor, relative: Double = relative) -> String? {
         guard found.elementType == expected.elementType else {
             return "it is of \(found.elementType), expected \(expected.elementType)"
         }

@@ -10,6 +10,8 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
     let features: [[Float]]
     /// For each output one row per tick.
     let outputs: [String: [[Float]]]
+    /// Ticks that the model sees at once; the outputs' rows begin with the first full window.
+    let window: Int
 
     var testDescription: String { name }
 
@@ -24,7 +26,9 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
         let list = try String(contentsOf: folder.appending(path: "zoo.txt"), encoding: .utf8)
         return try list.split(separator: "\n").map { line in
             let words = line.split(separator: " ").map(String.init)
-            let outputs = try words[3...].map { word in
+            // A window model's list ends with its ticks.
+            let hasWindow = words.last.flatMap { Int($0) } != nil
+            let outputs = try words[3...].dropLast(hasWindow ? 1 : 0).map { word in
                 let parts = word.split(separator: ":").map(String.init)
                 return (parts[0], try rows(folder, "\(words[0]).\(parts[0]).f32", width: Int(parts[1]) ?? 0))
             }
@@ -32,7 +36,7 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
                 name: words[0],
                 bytes: [UInt8](try Data(contentsOf: folder.appending(path: "\(words[0]).onnx"))),
                 features: try rows(folder, "\(words[0]).features.f32", width: Int(words[2]) ?? 0),
-                outputs: Dictionary(uniqueKeysWithValues: outputs))
+                outputs: Dictionary(uniqueKeysWithValues: outputs), window: words.last.flatMap { Int($0) } ?? 1)
         }
     }
 
@@ -43,6 +47,17 @@ struct ZooModel: Sendable, CustomTestStringConvertible {
         }
         return stride(from: 0, to: values.count, by: width).map { Array(values[$0..<$0 + width]) }
     }
+
+    func model(streaming: StreamingMode, _ kernels: KernelPolicy = .predicted) throws -> Model {
+        try Model(
+            onnx: bytes, availableFeatures: featureNames, featureSetVersion: 1, kernels: kernels, streaming: streaming)
+    }
+
+    /// The committed models of windows.
+    static let windows: [ZooModel] = {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden/windows")
+        do { return try load(folder) } catch { preconditionFailure("The golden windows cannot be read: \(error)") }
+    }()
 
     /// The committed models.
     static let golden: [ZooModel] = {
@@ -77,7 +92,11 @@ func arrays(_ outputs: ModelOutputs, horizons: Int) -> [String: [Float]] {
 
 /// Runs all ticks of a zoo model through an engine.
 func run(_ zoo: ZooModel, _ kernels: KernelPolicy) throws -> [[String: [Float]]] {
-    let model = try zoo.model(kernels)
+    run(zoo, try zoo.model(kernels))
+}
+
+/// Runs all ticks of a zoo model through an engine; `prepares` says whether the work ahead is called for by name.
+func run(_ zoo: ZooModel, _ model: Model, prepares: Bool = false) -> [[String: [Float]]] {
     var engine = InferenceEngine(model: model)
     var state = model.makeState()
     var results: [[String: [Float]]] = []
@@ -85,6 +104,7 @@ func run(_ zoo: ZooModel, _ kernels: KernelPolicy) throws -> [[String: [Float]]]
         row.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             engine.step(features: base, state: &state)
+            if prepares { engine.prepare(state: &state) }
         }
         results.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
     }

@@ -120,7 +120,8 @@ struct RefusalTests {
         }
         let outcome = run(messages, testOptions { $0.instrumentsMax = 1 })
         #expect(outcome[.messagesRefused] == 600)
-        #expect(outcome.incidents.count == IncidentLog.incidentsMax)
+        #expect(outcome.incidents.count == IncidentLog.incidentsMax + 1)
+        #expect(outcome.incidents.last?.contains("the rest is only counted") == true)
         #expect(outcome.digest == run(Self.good().messages).digest)
     }
 

@@ -268,6 +268,17 @@ struct ReplayTests {
         #expect((result.ticksPerSecond ?? 0) > 0 && result.fileTicksPerSecond > 0)
     }
 
+    @Test("Rings that a packet does not fit are refused by name")
+    func scoreInSmallRings() throws {
+        var options = Score.Options()
+        options.paths = [try FeedFile.head(600, in: folder)]
+        // The last packet, of the records that are left, fits: some ticks are seen.
+        options.pipeline = testOptions { $0.ringBytes = 1 << 15 }
+        let score = Score(model: TestModel.small, options: options)
+        let failure = #expect(throws: Score.Failure.self) { try score.run { _ in } }
+        #expect(failure?.description.contains("give a larger --ring-bytes") == true)
+    }
+
     @Test("The default part begins behind the training of the model, on the file that it was trained on alone")
     func trainingEnd() throws {
         func score(_ path: String) throws -> Score.Result {

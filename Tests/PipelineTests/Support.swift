@@ -191,6 +191,7 @@ struct SignalStream {
             if let signal = SignalRecord(record) {
                 entries.append(.signal(signal))
             } else if let gap = GapRecord(record) {
+                #expect(gap.venueTimestamp == 0, "the time in front of the gap is not kept")
                 entries.append(.gap(gap))
             } else {
                 Issue.record("neither a signal nor a gap was published")
@@ -247,7 +248,7 @@ func makePipeline(
 extension Pipeline where Source == ListSource, Sink == ListSink {
     var outcome: Outcome {
         Outcome(
-            published: publisher.sink.messages, counters: counters, incidents: incidents.snapshot.incidents.map(\.text))
+            published: publisher.sink.messages, counters: counters, incidents: incidents.lines)
     }
 
     /// Which agents have finished.

@@ -56,6 +56,13 @@ struct ErrorTests {
         #expect(line.contains("choose another port"))
     }
 
+    @Test("what is not there is a folder to one who binds, and an endpoint to one who lets go")
+    func notThere() {
+        let folder = ZeroMQError(.bind, code: ENOENT, endpoint: "ipc:///no/socket").description
+        #expect(folder.contains("The folder of that path does not exist"))
+        #expect(ZeroMQError(.unbind, code: ENOENT).description.contains("Nothing is bound or connected"))
+    }
+
     @Test("what a kind of socket cannot do is a typed error")
     func wrongKind() throws {
         let context = try Context()

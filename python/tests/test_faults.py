@@ -1,5 +1,6 @@
 """What goes wrong outside the program is said in one line, and loses nothing else."""
 
+import contextlib
 import json
 import os
 import signal
@@ -216,6 +217,32 @@ def test_other_wrong_values(tmp_path):
     one_line(martlet("score", FEED, "--model", MODEL, *twice, check=False), 64, "twice")
     result = martlet("convert", "--from", "binance", FEED, "--out", tmp_path / "x.dbn", check=False)
     one_line(result, 65)
+
+
+def test_cores_are_numbers():
+    for text in ("", ",", "0,", "0,,0", "x", "-0.5"):
+        one_line(martlet("run", "--model", MODEL, f"--cores={text}", check=False), 64, "--cores")
+
+
+def test_an_output_that_does_not_wait_is_waited_for():
+    """Whoever shares a pipe with the program may have made it one that takes what it can and refuses the rest."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    filler = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filler += os.write(write, bytes(4_096))
+    process = subprocess.Popen([BIN, "inspect", str(FEED)], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+        with open(read, "rb") as output:
+            text = output.read()[filler:]
+        assert process.wait(TIMEOUT) == 0 and process.stderr.read() == ""
+        assert b"80000 ticks" in text
+    finally:
+        process.kill()
 
 
 def test_a_failed_export_leaves_the_earlier_one(tmp_path):

@@ -224,8 +224,8 @@ extension BinanceMessage {
         case UInt8(ascii: "s"):
             let name = try cursor.string()
             symbol = SymbolName(cursor.text, name)
-        case UInt8(ascii: "U"): firstUpdate = try cursor.integer()
-        case UInt8(ascii: "u"): lastUpdate = try cursor.integer()
+        case UInt8(ascii: "U"): firstUpdate = try updateIdentifier(&cursor)
+        case UInt8(ascii: "u"): lastUpdate = try updateIdentifier(&cursor)
         case UInt8(ascii: "t"): tradeID = try cursor.integer()
         case UInt8(ascii: "p"): price = try cursor.decimal()
         case UInt8(ascii: "q"): quantity = try cursor.decimal()
@@ -248,7 +248,7 @@ extension BinanceMessage {
         .Malformed)
     {
         if cursor.matches(key, "pu") {
-            previousUpdate = try cursor.integer()
+            previousUpdate = try updateIdentifier(&cursor)
         } else if cursor.matches(key, "ps") || cursor.matches(key, "pair") {
             hasPair = true
             try cursor.skip()
@@ -256,7 +256,7 @@ extension BinanceMessage {
             let name = try cursor.string()
             symbol = SymbolName(cursor.text, name)
         } else if cursor.matches(key, "lastUpdateId") {
-            lastUpdate = try cursor.integer()
+            lastUpdate = try updateIdentifier(&cursor)
             kind = .snapshot
         } else if cursor.matches(key, "bids") {
             try readSide(&bids, &cursor)
@@ -273,11 +273,12 @@ extension BinanceMessage {
             kind = .other
             return
         }
-        if kind == .snapshot { return }
+        if kind == .snapshot { return try checkPrices() }
         if eventName == EventName.depthUpdate || eventName == EventName.depth {
             guard firstUpdate != nil else { throw .missing("U") }
             guard lastUpdate != nil else { throw .missing("u") }
             kind = .depth
+            try checkPrices()
         } else if eventName == EventName.trade {
             guard tradeID != nil else { throw .missing("t") }
             guard let price, let quantity else { throw .missing("p and q") }
@@ -291,6 +292,19 @@ extension BinanceMessage {
             else { throw .missing("b, B, a and A") }
             kind = .ticker
         }
+    }
+
+    /// A ticker of an empty side has the price 0; a level has none.
+    private func checkPrices() throws(Problem) {
+        for level in bids where level.price <= 0 { throw .missing("positive prices") }
+        for level in asks where level.price <= 0 { throw .missing("positive prices") }
+    }
+
+    /// Half of the 64 bits are enough for any venue, and the identifier that follows is then a number as well.
+    private func updateIdentifier(_ cursor: inout JSONCursor) throws(JSONCursor.Malformed) -> UInt64 {
+        let value = try cursor.integer()
+        guard value <= UInt64(Int64.max) else { throw cursor.malformed("an update identifier below 2^63") }
+        return value
     }
 
     private func milliseconds(_ cursor: inout JSONCursor) throws(JSONCursor.Malformed) -> UInt64 {

@@ -133,10 +133,6 @@ extension BinanceStream {
     /// What a message of this market needs beyond what its kind needs.
     private func checkKind() throws(BinanceMessage.Problem) {
         if message.kind == .depth, market != .spot, message.previousUpdate == nil { throw .missing("pu") }
-        // A ticker of an empty side has the price 0; a level has none.
-        guard message.kind == .depth || message.kind == .snapshot else { return }
-        for level in message.bids where level.price <= 0 { throw .missing("positive prices") }
-        for level in message.asks where level.price <= 0 { throw .missing("positive prices") }
     }
 
     private func checkSymbol() throws(FeedError) {

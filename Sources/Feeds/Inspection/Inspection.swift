@@ -62,10 +62,10 @@ public struct Inspection: Codable, Equatable, Sendable, CustomStringConvertible 
                 lastTimestamp >= firstTimestamp ? (lastTimestamp - firstTimestamp) / 1_000_000_000 : 0
             rows.append("  \(UTCText.text(firstTimestamp)) to \(UTCText.text(lastTimestamp)), \(seconds) s")
         }
-        rows += instruments.map(\.description)
+        rows += instruments.flatMap(\.rows)
         if instrumentsLeftOut > 0 { rows.append("  records of further instruments: \(instrumentsLeftOut)") }
-        rows += messages.map { "  message: \($0.singleLine)" }
-        return rows.joined(separator: "\n")
+        rows += messages.map { "  message: \($0)" }
+        return rows.map(\.singleLine).joined(separator: "\n")
     }
 }
 
@@ -109,8 +109,10 @@ public struct InstrumentInspection: Codable, Equatable, Sendable, CustomStringCo
     /// Diffs that a snapshot superseded when the file was converted; nil in files that were not.
     public var superseded: UInt64? { conversion?["superseded"] }
 
-    public var description: String {
-        let name = symbol?.singleLine ?? "(no symbol)"
+    public var description: String { rows.map(\.singleLine).joined(separator: "\n") }
+
+    fileprivate var rows: [String] {
+        let name = symbol ?? "(no symbol)"
         var text = "  \(name) (publisher \(publisherID), id \(instrumentID)"
         if let tickSize { text += ", tick \(FixedPoint.text(tickSize))" }
         if let lotSize { text += ", lot \(FixedPoint.text(lotSize))" }
@@ -132,6 +134,6 @@ public struct InstrumentInspection: Codable, Equatable, Sendable, CustomStringCo
             let counts = conversion.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
             rows.append("    when converted: \(counts.joined(separator: ", "))")
         }
-        return rows.joined(separator: "\n")
+        return rows
     }
 }

@@ -1,0 +1,236 @@
+"""Makes small ONNX models over a window of ticks and, with ONNX Runtime, their outputs for each full window.
+
+    make_windows.py OUT
+
+The folder OUT gets NAME.onnx, NAME.features.f32 (ticks by features) and NAME.probabilities.f32 (one row for each tick
+from the first full window on); `zoo.txt` lists them: name, ticks, features, output:elements, window.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+
+
+class Net:
+    """A graph under construction over `features` [1, T, F]. Every method returns the name of its result."""
+
+    def __init__(self, window, features, seed):
+        self.random = np.random.default_rng(seed)
+        self.window, self.features = window, features
+        self.nodes, self.constants = [], []
+
+    def constant(self, array):
+        name = f"c{len(self.constants)}"
+        dtype = {"f": np.float32, "i": np.int64}.get(np.asarray(array).dtype.kind)
+        array = np.asarray(array)
+        if array.dtype not in (np.int8, np.uint8):
+            array = array.astype(dtype)
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator, inputs, outputs=1, **attributes):
+        names = [f"{operator.lower()}{len(self.nodes)}_{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, name=f"{operator}{len(self.nodes)}", **attributes))
+        return names[0] if outputs == 1 else names
+
+    def weights(self, *shape):
+        return self.random.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+
+    def conv(self, value, outputs, inputs, kernel, **attributes):
+        w = self.weights(outputs, inputs, *kernel)
+        return self.node("Conv", [value, self.constant(w), self.constant(self.weights(outputs))], **attributes)
+
+    def left_pad(self, value, count):
+        return self.node("Pad", [value, self.constant(np.array([0, 0, count, 0, 0, 0]))])
+
+    def transposed(self, value="features"):
+        return self.node("Transpose", [value], perm=[0, 2, 1])
+
+    def last(self, value, axis=2):
+        starts, ends, axes = (self.constant(np.array([v])) for v in (-1, 2**31, axis))
+        return self.node("Slice", [value, starts, ends, axes])
+
+    def head(self, value, count):
+        flat = self.node("Reshape", [value, self.constant(np.array([1, count]))])
+        w = self.constant(self.weights(3, count))
+        logits = self.node("Gemm", [flat, w, self.constant(self.weights(3))], transB=1)
+        out = self.node("Softmax", [self.node("Reshape", [logits, self.constant(np.array([1, 1, 3]))])], axis=-1)
+        self.nodes.append(helper.make_node("Identity", [out], ["probabilities"], name="head"))
+
+    def model(self):
+        graph = helper.make_graph(
+            self.nodes, "window",
+            [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, self.window, self.features])],
+            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, 1, 3])], self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+        entries = {
+            "contract_version": 1, "feature_set_version": 1,
+            "feature_names": [f"f{index}" for index in range(self.features)],
+            "horizons": [{"length": 10, "unit": "ticks", "label": "smoothed-mid", "alpha": 1e-5}],
+            "warm_up_ticks": self.window,
+        }
+        helper.set_model_props(model, {f"martlet.{key}": json.dumps(value) for key, value in entries.items()})
+        onnx.checker.check_model(model)
+        return model
+
+
+def causal(net, channels=11, dilations=(1, 2), pad="before"):
+    value = net.transposed()
+    inputs = net.features
+    for dilation in dilations:
+        if pad == "before":
+            value_in = net.left_pad(value, 2 * dilation)
+            result = net.conv(value_in, channels, inputs, [3], dilations=[dilation])
+        else:
+            result = net.conv(value, channels, inputs, [3], dilations=[dilation], pads=[2 * dilation, 2 * dilation])
+            zero, end, axis = (net.constant(np.array([v])) for v in (0, -2 * dilation, 2))
+            result = net.node("Slice", [result, zero, end, axis])
+        result = net.node("Relu", [result])
+        value = net.node("Add", [value, result]) if inputs == channels else result
+        inputs = channels
+    return value
+
+
+def tcn(net):
+    net.head(net.last(causal(net)), 11)
+
+
+def tcn_residual(net):
+    net.head(net.last(causal(net, channels=5, dilations=(1, 2, 4))), 5)
+
+
+def tcn_chomped(net):
+    net.head(net.last(causal(net, pad="both")), 11)
+
+
+def picked(net):
+    """Each tick on its own, then the last but two."""
+    w = net.constant(net.weights(net.features, 9))
+    value = net.node("Tanh", [net.node("MatMul", ["features", w])])
+    mean, scale = net.constant(net.weights(9)), net.constant(np.abs(net.weights(9)) + 0.5)
+    value = net.node("Div", [net.node("Sub", [value, mean]), scale])
+    net.head(net.node("Gather", [value, net.constant(np.array(-3))], axis=1), 9)
+
+
+def pooled(net):
+    value = net.conv(net.transposed(), 8, net.features, [2])
+    value = net.node("MaxPool", [value], kernel_shape=[3], strides=[1])
+    value = net.node("AveragePool", [value], kernel_shape=[2], strides=[1])
+    net.head(net.node("ReduceMean", [value], axes=[2], keepdims=0), 8)
+
+
+def strided(net):
+    value = net.node("Relu", [net.conv(net.transposed(), 8, net.features, [2])])
+    value = net.conv(value, 6, 8, [2], strides=[2])
+    net.head(net.last(value), 6)
+
+
+def book(net):
+    """Shaped as DeepLOB: pairs of columns, ticks, three kernels side by side that look ahead, an LSTM."""
+    value = net.node("Reshape", ["features", net.constant(np.array([1, 1, net.window, net.features]))])
+    value = net.node("LeakyRelu", [net.conv(value, 4, 1, [1, 2], strides=[1, 2])], alpha=0.01)
+    parameters = [net.constant(np.abs(net.weights(4)) + 0.3) for _ in range(4)]
+    value = net.node("BatchNormalization", [value, *parameters])
+    value = net.node("LeakyRelu", [net.conv(value, 5, 4, [4, 1])], alpha=0.01)
+    value = net.node("Tanh", [net.conv(value, 5, 5, [1, net.features // 2])])
+    short = net.conv(value, 3, 5, [3, 1], pads=[1, 0, 1, 0])
+    long = net.conv(value, 3, 5, [5, 1], pads=[2, 0, 2, 0])
+    value = net.node("Concat", [short, long], axis=1)
+    steps = net.window - 3
+    value = net.node("Reshape", [net.node("Transpose", [value], perm=[2, 0, 1, 3]),
+                                 net.constant(np.array([steps, 1, 6]))])
+    w, r, b = net.weights(1, 28, 6), net.weights(1, 28, 7), net.weights(1, 56)
+    _, hidden, _ = net.node("LSTM", [value, *map(net.constant, (w, r, b))], outputs=3, hidden_size=7)
+    net.head(hidden, 7)
+
+
+def bilinear(net):
+    """Shaped as BiN-C(TABL): normalised along ticks, a bilinear layer, attention over ticks."""
+    x = net.transposed()
+    mean = net.node("ReduceMean", [x], axes=[2], keepdims=1)
+    centred = net.node("Sub", [x, mean])
+    deviation = net.node("Sqrt", [net.node("ReduceMean", [net.node("Mul", [centred, centred])], axes=[2], keepdims=1)])
+    x = net.node("Div", [centred, net.node("Add", [deviation, net.constant(np.float32(1e-3))])])
+    x = net.node("MatMul", [net.constant(net.weights(9, net.features)), x])
+    x = net.node("MatMul", [x, net.constant(net.weights(net.window, 4))])
+    x = net.node("Relu", [net.node("Add", [x, net.constant(net.weights(9, 4))])])
+    x = net.node("MatMul", [net.constant(net.weights(6, 9)), x])
+    energy = net.node("Softmax", [net.node("MatMul", [x, net.constant(net.weights(4, 4))])], axis=-1)
+    mixed = net.node("Add", [net.node("Mul", [x, energy]), x])
+    net.head(net.node("MatMul", [mixed, net.constant(net.weights(4, 1))]), 6)
+
+
+def recurrent(net):
+    ticks_first = net.node("Transpose", ["features"], perm=[1, 0, 2])
+    w, r, b = net.weights(1, 18, net.features), net.weights(1, 18, 6), net.weights(1, 36)
+    _, hidden = net.node("GRU", [ticks_first, *map(net.constant, (w, r, b))], outputs=2, hidden_size=6)
+    net.head(hidden, 6)
+
+
+def attention(net):
+    width = 8
+    x = net.node("MatMul", ["features", net.constant(net.weights(net.features, width))])
+    q, k, v = (net.node("MatMul", [x, net.constant(net.weights(width, width))]) for _ in range(3))
+    scores = net.node("MatMul", [q, net.node("Transpose", [k], perm=[0, 2, 1])])
+    mixed = net.node("MatMul", [net.node("Softmax", [scores], axis=-1), v])
+    x = net.node("Add", [x, mixed])
+    x = net.node("LayerNormalization", [x, net.constant(net.weights(width)), net.constant(net.weights(width))], axis=-1)
+    net.head(net.last(x, axis=1), width)
+
+
+def quantized(net):
+    """A causal convolution of bytes."""
+    value, inputs = net.transposed(), net.features
+    for dilation in (1, 2):
+        low, high = net.constant(np.float32(-2)), net.constant(np.float32(2))
+        scale, zero = net.constant(np.float32(4 / 126)), net.constant(np.uint8(64))
+        value = net.node("Clip", [value, low, high])
+        value = net.node("DequantizeLinear", [net.node("QuantizeLinear", [value, scale, zero]), scale, zero])
+        w = net.random.integers(-63, 64, (12, inputs, 3)).astype(np.int8)
+        weight = net.node("DequantizeLinear", [net.constant(w), net.constant(np.full(12, 0.01, np.float32)),
+                                               net.constant(np.zeros(12, np.int8))], axis=0)
+        value = net.node("Conv", [net.left_pad(value, 2 * dilation), weight, net.constant(net.weights(12))],
+                         dilations=[dilation])
+        inputs = 12
+    net.head(net.last(value), 12)
+
+
+MODELS = {
+    "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
+    "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
+    "strided": (strided, 9, 4), "book": (book, 12, 8), "bilinear": (bilinear, 6, 5),
+    "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
+}
+
+
+def main(out):
+    out.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for seed, (name, (build, window, features)) in enumerate(MODELS.items()):
+        net = Net(window, features, seed)
+        build(net)
+        model = net.model()
+        onnx.save(model, out / f"{name}.onnx")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        ticks = 2 * window + 12
+        x = net.random.normal(0, 1, (ticks, features)).astype(np.float32)
+        rows = [session.run(["probabilities"], {"features": x[None, end - window:end]})[0].ravel()
+                for end in range(window, ticks + 1)]
+        x.tofile(out / f"{name}.features.f32")
+        np.stack(rows).astype(np.float32).tofile(out / f"{name}.probabilities.f32")
+        lines.append(f"{name} {ticks} {features} probabilities:3 {window}")
+    (out / "zoo.txt").write_text("\n".join(lines) + "\n")
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))
