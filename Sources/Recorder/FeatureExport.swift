@@ -1,6 +1,7 @@
 public import DBN
 internal import Features
 public import Feeds
+internal import MarketData
 
 /// Writes the feature vectors of recorded feeds as NumPy arrays, with exactly the code that serves them live.
 ///

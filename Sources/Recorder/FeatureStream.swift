@@ -67,7 +67,7 @@ struct FeatureStream: ~Copyable {
         }
         while let record = records.next() {
             guard streams[index].apply(record) == .tick else { continue }
-            try take(&sink, unsafe completed(index))
+            try take(&sink, completed(index))
         }
     }
 
@@ -101,9 +101,9 @@ struct FeatureStream: ~Copyable {
     private mutating func completed(_ index: Int) -> Row {
         let isFirst = streams[index].ticksSinceReset == 0
         if let base = vector.baseAddress { unsafe streams[index].completeTick(into: base) }
-        let book = streams[index].extractor.book
         return Row(
-            features: UnsafeBufferPointer(vector), instrument: index, isFirst: isFirst, best: book.best,
-            midPrice: book.midPrice, captured: streams[index].captureTimestamp)
+            features: UnsafeBufferPointer(vector), instrument: index, isFirst: isFirst,
+            best: streams[index].extractor.book.best, midPrice: streams[index].extractor.book.midPrice,
+            captured: streams[index].captureTimestamp)
     }
 }

@@ -81,7 +81,7 @@ struct ModelPruneCommand: ParsableCommand {
                     densityBefore: $0.densityBefore, densityAfter: $0.densityAfter)
             },
             skipped: pruning.skipped, predictedNanosecondsBefore: before.predictedNanoseconds,
-            predictedNanosecondsAfter: after.predictedNanoseconds, change: change)
+            predictedNanosecondsAfter: after.predictedNanoseconds, change: OrNull(wrappedValue: change))
         guard !arguments.json else { return try StandardOutput.print(json: report) }
         StandardOutput.print(ModelPruneCommand.text(report))
     }

@@ -38,6 +38,18 @@ struct ModelQuantizeCommand: ParsableCommand {
             @OrNull var scale: Float?
             let kernels: [String]
             let isFast: Bool
+
+            init(_ layer: ModelQuantization.Layer) {
+                name = layer.name
+                self.operator = layer.operatorName
+                precision = layer.reason == nil ? "int8" : "fp32"
+                kernels = layer.kernels
+                isFast = layer.isFast
+                reason = layer.reason
+                low = layer.range?.lowerBound
+                high = layer.range?.upperBound
+                scale = layer.scale
+            }
         }
 
         let out: String
@@ -73,12 +85,7 @@ struct ModelQuantizeCommand: ParsableCommand {
         progress.clear()
         let report = Report(
             out: arguments.out,
-            layers: quantization.layers.map {
-                Report.Layer(
-                    name: $0.name, operator: $0.operatorName, precision: $0.reason == nil ? "int8" : "fp32",
-                    reason: $0.reason, low: $0.range?.lowerBound, high: $0.range?.upperBound, scale: $0.scale,
-                    kernels: $0.kernels, isFast: $0.isFast)
-            },
+            layers: quantization.layers.map(Report.Layer.init),
             predictedNanosecondsBefore: before.predictedNanoseconds,
             predictedNanosecondsAfter: quantization.model.predictedNanoseconds, change: change)
         guard !arguments.json else { return try StandardOutput.print(json: report) }
