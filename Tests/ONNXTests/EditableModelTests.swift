@@ -1,4 +1,6 @@
+import Foundation
 import ONNX
+import TestSupport
 import Testing
 
 struct EditableModelTests {
@@ -126,5 +128,41 @@ struct EditableModelTests {
         var model = try EditableModel(onnx: Self.parts.bytes, limits: limits)
         model.insert(Node(name: "same", operatorName: "Identity", inputs: ["w"], outputs: ["w2"]))
         #expect(throws: ONNXError.self) { try model.serialized() }
+    }
+
+    @Test(.enabled(if: PythonProcess.isAvailable, "MARTLET_PYTHON is not set"))
+    func editedModelsAreTakenByOtherToolsAndComputeTheSame() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-edited-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
+        let golden = PythonProcess.repository.appending(path: "Tests/InferenceTests/Golden")
+        var files = try FileManager.default.contentsOfDirectory(at: golden, includingPropertiesForKeys: nil)
+        files.append(PythonProcess.repository.appending(path: "models/default.onnx"))
+        files.removeAll { $0.pathExtension != "onnx" }
+        #expect(files.count >= 9)
+        for file in files {
+            let bytes = [UInt8](try Data(contentsOf: file))
+            var model = try EditableModel(onnx: bytes)
+            // Every initializer is written anew, and a node is put behind an input and read in its place.
+            let graph = try model.graph()
+            for tensor in graph.initializers.values { model.setInitializer(tensor) }
+            let name = model.unusedName("same")
+            model.insert(Node(name: name, operatorName: "Identity", inputs: ["features"], outputs: [name]))
+            for (index, node) in graph.nodes.enumerated() {
+                for (input, value) in node.inputs.enumerated() where value == "features" {
+                    model.setInput(input, ofNode: index + 1, to: name)
+                }
+            }
+            model.setMetadata("martlet.name", "\"edited\"")
+            let stem = file.deletingPathExtension().lastPathComponent
+            try Data(bytes).write(to: folder.appending(path: "\(stem).onnx"))
+            try Data(try model.serialized()).write(to: folder.appending(path: "\(stem).edited.onnx"))
+        }
+        let process = try PythonProcess("same_models.py", [folder.path])
+        for _ in files {
+            let line = try process.readLine()
+            #expect(line.hasSuffix(" same"), "\(line)")
+        }
+        #expect(try process.readLine() == "done")
     }
 }
