@@ -68,11 +68,13 @@ public struct NPYMatrix: Sendable {
                 let offset = start + index * size
                 guard isDouble else {
                     return Float(
-                        bitPattern: UInt32(littleEndian: unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+                        bitPattern: UInt32(
+                            littleEndian: unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
                 }
                 return Float(
                     Double(
-                        bitPattern: UInt64(littleEndian: unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
+                        bitPattern: UInt64(
+                            littleEndian: unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
             }
         }
     }

@@ -5,6 +5,9 @@ public import Inference
 
 /// Reads the ticks on which a model is calibrated.
 public enum CalibrationFeed {
+    /// Features of all ticks that are kept in memory, 2 GiB: 4 million ticks of the default model.
+    public static let valuesMax = 1 << 29
+
     /// Why there are none.
     public enum Failure: Error, CustomStringConvertible {
         /// A file that cannot be opened.
@@ -35,7 +38,8 @@ public enum CalibrationFeed {
         return rows
     }
 
-    private static func array(_ path: String, _ model: ModelMetadata, ticksMax: Int) throws(Failure) -> CalibrationRows {
+    private static func array(_ path: String, _ model: ModelMetadata, ticksMax: Int) throws(Failure) -> CalibrationRows
+    {
         let matrix: NPYMatrix
         do throws(NPYReadError) { matrix = try NPYMatrix(path: path) } catch {
             if case .file = error { throw .file("\(error)") }
@@ -48,7 +52,9 @@ public enum CalibrationFeed {
         var rows = CalibrationRows(featureCount: matrix.columnCount)
         for row in 0..<min(matrix.rowCount, ticksMax) {
             let values = matrix.values[row * matrix.columnCount..<(row + 1) * matrix.columnCount]
-            guard values.allSatisfy(\.isFinite) else { throw .data("\(path): row \(row) holds a number that is not finite") }
+            guard values.allSatisfy(\.isFinite) else {
+                throw .data("\(path): row \(row) holds a number that is not finite")
+            }
             rows.append(values)
         }
         return rows
@@ -77,6 +83,9 @@ public enum CalibrationFeed {
         var stream = FeatureStream(instrumentsMax: 256)
         do throws(FeatureExport.Failure) {
             try stream.run(&replay, into: &rows) { rows, row throws(FeatureExport.Failure) in
+                guard (rows.count + 1) * places.count <= valuesMax else {
+                    throw .undefined("more than \(rows.count) ticks do not fit into memory; give --ticks")
+                }
                 rows.append(places.map { unsafe row.features[$0] }, stream: row.instrument, startsAnew: row.isFirst)
                 if rows.count & 0xFFF == 0 { progress(rows.count) }
             }

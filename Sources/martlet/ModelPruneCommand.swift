@@ -27,7 +27,8 @@ struct ModelPruneCommand: ParsableCommand {
     @Flag(help: "Rank the blocks of all matrices together, by their norm per weight; else each keeps the same share.")
     var global = false
 
-    @Option(help: "A DBN file, or an array of features (.npy) [ticks, features], to report the change of the outputs on.")
+    @Option(
+        help: "A DBN file, or an array of features (.npy) [ticks, features], to report the change of the outputs on.")
     var calibrate: String?
 
     private struct Report: Encodable {

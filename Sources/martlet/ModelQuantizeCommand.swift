@@ -105,7 +105,9 @@ struct ModelQuantizeCommand: ParsableCommand {
             "predicted \(ChangeReport.microseconds(report.predictedNanosecondsBefore)) → "
                 + "\(ChangeReport.microseconds(report.predictedNanosecondsAfter)) µs a tick, products alone")
         lines += report.change.lines
-        lines.append("int8     \(report.layers.count { $0.precision == "int8" }) of \(report.layers.count) layers → \(report.out)")
+        lines.append(
+            "int8     \(report.layers.count { $0.precision == "int8" }) of \(report.layers.count) layers → \(report.out)"
+        )
         return lines.joined(separator: "\n")
     }
 }

@@ -250,7 +250,8 @@ import Testing
         #expect(reason(ModelFile().bytes, features: 2).contains("it is the last layer"))
         let whole = file(weights([5, 2, 8, 1, 7, 3, 4, 6]))
         #expect(reason(whole, features: 3).contains("rows of 3 features"))
-        #expect(reason(file(weights([5, 2, 8, 1, 7, 3, 4, 6])) { $0.opset = 12 }, features: 4).contains("operator set 12"))
+        #expect(
+            reason(file(weights([5, 2, 8, 1, 7, 3, 4, 6])) { $0.opset = 12 }, features: 4).contains("operator set 12"))
         let zoo = ZooModel.golden("mlp_sigmoid")
         let once = try ModelQuantization(onnx: zoo.bytes, rows: rows(zoo), options: .init()) { _, _ in }
         #expect(reason(once.bytes, features: 9).contains("it is quantised"))

@@ -45,7 +45,8 @@ struct IntegerOracleTests {
             #expect(names.count >= 10)
             for name in names {
                 let file = folder.appending(path: name)
-                let model = try Model(readingOwnFeatures: [UInt8](try Data(contentsOf: file.appendingPathExtension("onnx"))))
+                let model = try Model(
+                    readingOwnFeatures: [UInt8](try Data(contentsOf: file.appendingPathExtension("onnx"))))
                 let products = model.plan.filter { $0.weightCount > 0 }
                 #expect(products.allSatisfy { $0.kernel.contains("sevenBit") }, "\(name): \(model.planDescription)")
                 if !name.contains("explicit") {

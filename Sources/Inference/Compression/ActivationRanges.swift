@@ -55,10 +55,12 @@ struct ActivationRanges {
         try run(rows, progress: progress) { values in
             for (name, range) in extremes {
                 guard let floats = values[name]?.floats else { continue }
-                let scale = Float(ActivationRanges.bins) / max(range.upperBound - range.lowerBound, .leastNormalMagnitude)
+                let scale =
+                    Float(ActivationRanges.bins) / max(range.upperBound - range.lowerBound, .leastNormalMagnitude)
                 for value in floats where value.isFinite {
                     let place = (value - range.lowerBound) * scale
-                    histograms[name]?[place < Float(ActivationRanges.bins) ? Int(place) : ActivationRanges.bins - 1] += 1
+                    histograms[name]?[place < Float(ActivationRanges.bins) ? Int(place) : ActivationRanges.bins - 1] +=
+                        1
                 }
             }
         }

@@ -77,7 +77,8 @@ public struct ModelPruning: Sendable {
                 Layer(
                     name: matrix.description, outputs: matrix.map.rows, inputs: matrix.map.columns,
                     block: matrix.isLast ? "" : options.block.description(of: matrix),
-                    densityBefore: Double(matrix.nonZeroCount) / Double(count), densityAfter: Double(after) / Double(count)))
+                    densityBefore: Double(matrix.nonZeroCount) / Double(count),
+                    densityAfter: Double(after) / Double(count)))
         }
         density = Double(kept) / Double(total)
         model.setMetadata("martlet.density", "\((density * 1e6).rounded() / 1e6)")
@@ -101,7 +102,9 @@ public struct ModelPruning: Sendable {
         var result: [[Int]] = Array(repeating: [], count: matrices.count)
         let blocks = matrices.enumerated().map { index, matrix in
             options.block.blocks(of: matrix).map { places in
-                let squares = places.reduce(0.0) { $0 + Double(matrix.constant.values[$1] * matrix.constant.values[$1]) }
+                let squares = places.reduce(0.0) {
+                    $0 + Double(matrix.constant.values[$1] * matrix.constant.values[$1])
+                }
                 return Block(matrix: index, places: places, magnitude: (squares / Double(places.count)).squareRoot())
             }
         }

@@ -88,7 +88,8 @@ public struct ModelQuantization: Sendable {
         let reasons = plan.layers.map { "\($0.matrices[0].name): \($0.reason ?? "")" } + skipped
         throw .nothingToDo(
             reason: reasons.isEmpty
-                ? "the model has no constant weight of MatMul, Gemm, Conv, LSTM or GRU" : reasons.joined(separator: "; "))
+                ? "the model has no constant weight of MatMul, Gemm, Conv, LSTM or GRU"
+                : reasons.joined(separator: "; "))
     }
 }
 

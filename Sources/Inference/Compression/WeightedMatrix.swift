@@ -129,7 +129,9 @@ struct WeightFinder {
         let (outputs, perGroup) = (shape[0], shape[1])
         let positions = shape[2...].reduce(1, *)
         let channels = perGroup * groups
-        guard outputs * channels * positions <= ModelLimits.weights else { throw Skipped(reason: "it has too many weights") }
+        guard outputs * channels * positions <= ModelLimits.weights else {
+            throw Skipped(reason: "it has too many weights")
+        }
         // As the engine has it: positions, then the channels of all groups.
         let map = WeightMap(rows: outputs, columns: positions * channels) { row, column in
             let (position, channel) = (column / channels, column % channels)
@@ -157,7 +159,9 @@ struct WeightFinder {
         let hiddenParts = isSplit ? [(0..<rows / 3 * 2, 2), (rows / 3 * 2..<rows, 1)] : [(0..<rows, gates)]
         var result: [WeightedMatrix] = []
         for direction in 0..<shape[0] {
-            func add(_ constant: WeightConstant, _ rows: Range<Int>, gates: Int, columns: Int, _ role: WeightedMatrix.Role) {
+            func add(
+                _ constant: WeightConstant, _ rows: Range<Int>, gates: Int, columns: Int, _ role: WeightedMatrix.Role
+            ) {
                 let first = direction * shape[1] + rows.lowerBound
                 let map = WeightMap(rows: rows.count, columns: columns) { ($0 + first) * columns + $1 }
                 result.append(
@@ -185,7 +189,10 @@ struct WeightFinder {
             switch producer.operatorName {
             case "Identity": name = input
             case "Transpose" where stored(input)?.tensor.shape.count == 2:
-                if case .integers(let order)? = producer.attributes["perm"], order == [0, 1] {} else { isTransposed.toggle() }
+                if case .integers(let order)? = producer.attributes["perm"], order == [0, 1] {
+                } else {
+                    isTransposed.toggle()
+                }
                 name = input
             case "DequantizeLinear":
                 return try dequantized(producer).map { ($0, isTransposed) }
@@ -195,7 +202,9 @@ struct WeightFinder {
         guard let (tensor, isInitializer) = stored(name) else { return nil }
         guard let floats = tensor.floats else { throw Skipped(reason: "its weight is \(tensor.elementType)") }
         guard floats.allSatisfy(\.isFinite) else { throw Skipped(reason: "a weight is not finite") }
-        return (WeightConstant(tensor: tensor, values: floats, zeroPoints: nil, isInitializer: isInitializer), isTransposed)
+        return (
+            WeightConstant(tensor: tensor, values: floats, zeroPoints: nil, isInitializer: isInitializer), isTransposed
+        )
     }
 
     /// A tensor that stands in the file under this name.
@@ -222,9 +231,9 @@ struct WeightFinder {
         }
         var places = Array(repeating: 0, count: integers.count)
         if scales.count > 1 {
-            let rank = tensor.shape.count
+            let rank = max(tensor.shape.count, 1)
             let axis = (Int(clamping: node.integer("axis", default: 1)) % rank + rank) % rank
-            guard tensor.shape[axis] == scales.count else {
+            guard !tensor.shape.isEmpty, tensor.shape[axis] == scales.count else {
                 throw Skipped(reason: "its quantised weight has \(scales.count) scales")
             }
             let inner = tensor.shape[(axis + 1)...].reduce(1, *)
