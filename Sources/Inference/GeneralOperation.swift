@@ -20,6 +20,8 @@ struct GeneralOperation: Sendable {
         /// One scale and zero point for all, or one for each element.
         case quantize([Float], [Int64], ElementType)
         case dequantize([Float], [Int64])
+        /// Bytes to integers.
+        case widen(isSigned: Bool)
         case requantize(Float, Int64, ElementType)
         /// Further results: scale and zero point.
         case dynamicQuantize
@@ -95,6 +97,11 @@ extension GeneralOperation {
         case .maximumPlaces(let windows, let outer, let size, let numbers):
             maximumPlaces(memory, destination, windows, outer: outer, size: size, numbers)
         case .quantize, .dequantize, .requantize, .dynamicQuantize: quantize(memory, destination)
+        case .widen(let isSigned):
+            let (source, result) = (memory.bytes(sources[0]), memory.integers(destination))
+            for index in 0..<destination.count {
+                result[index] = isSigned ? Int64(Int8(bitPattern: source[index])) : Int64(source[index])
+            }
         case .pick(let outer, let extent, let inner, let storage):
             pick(memory, destination, outer: outer, extent: extent, inner: inner, storage)
         }

@@ -32,6 +32,7 @@ extension GraphCompiler {
             try compiler.defineInputs(featureIndices: featureIndices, featureCount: featureCount)
             try compiler.compileNodes()
             try compiler.bindOutputs(horizonCount: horizonCount)
+            compiler.dropDeadLayers()
             compiler.list.runAhead()
             return compiler
         }
@@ -122,6 +123,10 @@ extension GraphCompiler {
         guard graph.outputs.contains(where: { $0.name == next }) else {
             throw .value(name: input.name, reason: "there is no output '\(next)' that carries it on")
         }
+        if let ring = ringState(input.name, shape: shape) {
+            ringStates[ring.output] = ring
+            return
+        }
         let operand = try allocate(shape.reduce(1, *), place: .state)
         stateElements += operand.count
         guard stateElements <= ModelLimits.stateElements else {
@@ -161,6 +166,7 @@ extension GraphCompiler {
     ) throws(ModelError) {
         let suffix = "_next"
         let stateName = String(output.name.dropLast(suffix.count))
+        if ringStates.values.contains(where: { $0.state == stateName }) { return }
         guard output.name.hasPrefix("state_"), output.name.hasSuffix(suffix), let destination = states[stateName],
             let input = graph.inputs.first(where: { $0.name == stateName })
         else {

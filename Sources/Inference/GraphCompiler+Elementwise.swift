@@ -50,8 +50,12 @@ extension GraphCompiler {
             list.layers[index] = fused
             return try define(node, value.value, value.type, shape: value.shape, range: range)
         }
-        let view = try apply(function, to: try floatInput(node, 0), node)
+        let source = try floatInput(node, 0)
+        let view = try apply(function, to: source, node)
         try define(node, .view(view), .float, shape: value.shape, range: range)
+        if case .clip = function, let name = node.outputs.first {
+            values[name]?.unclipped = (source, list.layers.count - 1)
+        }
     }
 
     /// A function of every element, in the layout of the view.

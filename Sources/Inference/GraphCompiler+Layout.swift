@@ -275,6 +275,7 @@ extension GraphCompiler {
 
     private mutating func compileConcat(_ node: Node) throws(ModelError) {
         try checkAttributes(node, known: ["axis"])
+        if let output = node.outputs.first, let ring = ringStates[output] { return try joinRing(node, ring) }
         let first = try input(node, 0)
         guard node.attributes["axis"] != nil else { throw refused(node, "attribute 'axis' is missing") }
         let axis = try axis(node, try integerAttribute(node, "axis", default: 0), rank: first.shape.count)
@@ -297,49 +298,46 @@ extension GraphCompiler {
             parts.append(part)
         }
         let destination = try allocate(try elementCount(shape, node), Storage(first.type))
-        let whole = View(destination, shape: shape)
+        // In the order in which the first part lies, so that its elements move in runs.
+        let strides = parts[0].strides
+        let order = shape.indices.sorted { (abs(strides[$1]), $0) < (abs(strides[$0]), $1) }
+        let back = shape.indices.map { axis in order.firstIndex(of: axis) ?? axis }
+        let whole = View(destination, shape: order.map { shape[$0] }).permuted(back)
         var start: Int64 = 0
         for part in parts where part.count > 0 {
-            let target = whole.sliced(axis, from: start, to: start + Int64(part.shape[axis]), by: 1)
-            try copy(part, into: target, node)
-            start += Int64(part.shape[axis])
+            let end = start + Int64(part.shape[axis])
+            let target = whole.sliced(axis, from: start, to: end, by: 1)
+            try copy(part.permuted(order), into: target.permuted(order), node)
+            start = end
         }
         try define(node, .view(whole), first.type, shape: shape)
     }
 
-    /// Copies the elements of a view to the places of another one of the same shape, in runs.
+    /// Copies the elements of a view to the places of another one of the same shape.
     private mutating func copy(_ source: View, into target: View, _ node: Node) throws(ModelError) {
         let from = source.indices
         let to = target.indices
-        var begin = 0
-        while begin < to.count {
-            var end = begin + 1
-            while end < to.count, to[end] == to[end - 1] + 1 { end += 1 }
-            let destination = target.operand.part(to[begin], end - begin)
-            let indices = from[begin..<end].map { Int32($0) }
-            try appendGather(node, source.operand, indices, fill: 0, to: destination, shape: target.shape)
-            begin = end
-        }
-    }
-
-    /// A layer that copies elements by index to a given place.
-    mutating func appendGather(
-        _ node: Node, _ source: Operand, _ indices: [Int32], fill: Float, to destination: Operand, shape: [Int]
-    ) throws(ModelError) {
-        guard storage(source) == .float else {
-            try append(
-                node, .general(GeneralOperation(.gather(indices, fill: Double(fill)), [source])), to: destination,
-                shape: shape)
+        guard storage(source.operand) == .float else {
+            var begin = 0
+            while begin < to.count {
+                var end = begin + 1
+                while end < to.count, to[end] == to[end - 1] + 1 { end += 1 }
+                try append(
+                    node, .general(GeneralOperation(.gather(from[begin..<end].map { Int32($0) }, fill: 0), [source.operand])),
+                    to: target.operand.part(to[begin], end - begin), shape: target.shape)
+                begin = end
+            }
             return
         }
-        let first = indices.first ?? 0
-        let isRun = first >= 0 && indices.enumerated().allSatisfy { $1 == first + Int32($0) }
-        try append(
-            node,
-            isRun
-                ? .copy(source: source.part(Int(first), indices.count))
-                : .gather(source: source, indices: indices, fill: fill),
-            to: destination, shape: shape)
+        var runs: [CopyRun] = []
+        for (index, place) in zip(from, to) {
+            if let last = runs.last, Int(last.source + last.count) == index, Int(last.destination + last.count) == place {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append(CopyRun(source: Int32(index), destination: Int32(place), count: 1))
+            }
+        }
+        try append(node, .place(source: source.operand, runs: runs), to: target.operand, shape: target.shape)
     }
 
     private mutating func compilePad(_ node: Node) throws(ModelError) {

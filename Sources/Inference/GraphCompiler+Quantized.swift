@@ -75,13 +75,18 @@ extension GraphCompiler {
         guard value.type == .float else { throw refused(node, "values of type \(value.type), expected float32") }
         let parameters = try parameters(node, shape: value.shape, type: nil)
         let isByte = parameters.type == .uint8 || parameters.type == .int8
-        let view = try floatInput(node, 0)
+        var view = try floatInput(node, 0)
         if parameters.isUniform, isByte, !isFolding {
             guard
                 let quantizer = Quantization(
                     scale: parameters.scales[0], zeroPoint: Int32(parameters.zeroPoints[0]),
                     isSigned: parameters.type == .int8)
             else { throw refused(node, "a scale of \(parameters.scales[0])") }
+            // The codes' bounds do what a clip before them does.
+            if let unclipped = value.unclipped, isReadOnce(node.inputs[0]) {
+                deadLayers.insert(unclipped.layer)
+                view = unclipped.view
+            }
             return try define(
                 node, .quantized(view, quantizer.bounded(by: value.range)), parameters.type, shape: value.shape)
         }
@@ -124,14 +129,11 @@ extension GraphCompiler {
 
     /// The codes as integers.
     mutating func quantizedElements(_ view: View, _ quantizer: Quantization, _ node: Node) throws(ModelError) -> View {
-        let operand = try contiguous(view, node)
-        let destination = try allocate(operand.count, .integer)
+        let bytes = try quantizedBytes(try contiguous(view, node), quantizer, shape: view.shape, node)
+        let destination = try allocate(bytes.count, .integer)
         try append(
-            node,
-            .general(
-                GeneralOperation(
-                    .quantize([quantizer.scale], [Int64(quantizer.zeroPoint)], quantizer.isSigned ? .int8 : .uint8),
-                    [operand])), to: destination, shape: view.shape)
+            node, .general(GeneralOperation(.widen(isSigned: quantizer.isSigned), [bytes])), to: destination,
+            shape: view.shape)
         return View(destination, shape: view.shape)
     }
 

@@ -19,6 +19,15 @@ struct StreamedValue {
     var extent: Int
 }
 
+/// A state that keeps the newest rows of a value.
+struct RingState {
+    var state: String
+    /// The value that joins it with a new row.
+    var output: String
+    var axis: Int
+    var shape: [Int]
+}
+
 /// Compiles the nodes of a window so that each tick computes what is new and finds the rest in rings.
 extension GraphCompiler {
     /// Begins a stream at a value that is defined for the newest tick.
@@ -196,6 +205,49 @@ extension GraphCompiler {
         return Node(
             name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,
             outputs: node.outputs, attributes: attributes)
+    }
+
+    // MARK: States that are rings
+
+    /// Whether a state does nothing but keep the newest rows of a value: it is joined with one new row, and what goes
+    /// round is all but the oldest one. Then it is a ring, and no row is ever moved.
+    func ringState(_ name: String, shape: [Int]) -> RingState? {
+        let readers = graph.nodes.filter { $0.inputs.contains(name) }
+        guard readers.count == 1, uses[name] == 1, readers[0].operatorName == "Concat", readers[0].inputs.count == 2,
+            readers[0].inputs[0] == name, let joined = readers[0].outputs.first,
+            let number = try? integerAttribute(readers[0], "axis", default: 0),
+            let axis = try? axis(readers[0], number, rank: shape.count)
+        else { return nil }
+        var next = name + "_next"
+        var maker = graph.nodes.first { $0.outputs.first == next }
+        while let node = maker, node.operatorName == "Identity" {
+            next = node.inputs[0]
+            maker = graph.nodes.first { $0.outputs.first == next }
+        }
+        guard let slice = maker, slice.operatorName == "Slice", slice.inputs.first == joined else { return nil }
+        // What the slice keeps of the joined value, which is one row longer than the state.
+        var longer = shape
+        longer[axis] += 1
+        let plain = View(Operand(buffer: 0, count: 0), shape: longer)
+        guard let view = try? sliced(slice, plain) else { return nil }
+        var kept = plain
+        kept.start = plain.strides[axis]
+        kept.shape[axis] = shape[axis]
+        return view == kept ? RingState(state: name, output: joined, axis: axis, shape: shape) : nil
+    }
+
+    /// The state and the new row, side by side.
+    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) {
+        let value = try input(node, 1)
+        var row = ring.shape
+        row[ring.axis] = 1
+        guard value.shape == row, value.type == .float else {
+            throw refused(node, "an input of shape \(value.shape) does not fit \(ring.shape)")
+        }
+        // In memory as floats: the rows that never were are zeros.
+        let newest = ShapedValue(value: .view(try floatInput(node, 1)), type: .float, shape: row)
+        let rows = try keptRows(newest, axis: ring.axis, depth: ring.shape[ring.axis] + 1, node)
+        try define(node, rows.value, .float, shape: rows.shape, range: nil)
     }
 
     // MARK: In words

@@ -26,6 +26,8 @@ struct GraphCompiler {
         var openLinear: Int?
         /// Bounds that every element is known to keep.
         var range: ClosedRange<Float>?
+        /// The value before it was clipped, and the layer that clips it: what quantises it needs no clip.
+        var unclipped: (view: View, layer: Int)?
         /// Of a constant that `DequantizeLinear` made: the integers that it was.
         var integers: IntegerConstant?
     }
@@ -39,10 +41,14 @@ struct GraphCompiler {
     private(set) var uses: [String: Int] = [:]
     /// The bytes of quantised values, so that each is quantised once.
     var quantizedOperands: [QuantizedKey: Operand] = [:]
+    /// Layers whose results turned out to be needed by nobody.
+    var deadLayers: Set<Int> = []
     /// Which values of a window are computed for the newest tick only; nil where all is computed anew.
     var streaming: StreamPlan?
     /// Those values, by name.
     var streams: [String: StreamedValue] = [:]
+    /// States that only keep the newest rows of a value, by the name of the value that joins them with a new one.
+    var ringStates: [String: RingState] = [:]
     /// The states of the model contract, by the name of their input.
     var states: [String: Operand] = [:]
     var stateElements = 0
@@ -242,6 +248,11 @@ struct GraphCompiler {
     /// Whether nothing but the node that is being compiled reads this value.
     func isReadOnce(_ name: String) -> Bool {
         uses[name] == 1
+    }
+
+    /// Takes out the layers that nobody needs.
+    mutating func dropDeadLayers() {
+        list.layers = list.layers.indices.filter { !deadLayers.contains($0) }.map { list.layers[$0] }
     }
 
     // MARK: Elements in memory

@@ -125,7 +125,7 @@ struct LinearLayer: Sendable {
     /// Floats of one row of results, padding included.
     var rowWidth: Int {
         switch order {
-        case .rows: (matrix.rows + 15) / 16 * 16
+        case .rows: matrix.rows <= 8 ? 8 : (matrix.rows + 15) / 16 * 16
         case .gates(let gates): (matrix.rows / gates + 7) / 8 * 8 * gates
         }
     }
@@ -164,6 +164,8 @@ struct Layer: Sendable {
         /// Elements of `source` by index; `fill` where the index is negative.
         case gather(source: Operand, indices: [Int32], fill: Float)
         case copy(source: Operand)
+        /// Runs of elements to their places in the destination, other parts of which may be written by other layers.
+        case place(source: Operand, runs: [CopyRun])
         /// `source * scale + offset`, fused.
         case affine(source: Operand, scale: [Float], offset: [Float])
         case linear(LinearLayer)
@@ -225,7 +227,7 @@ extension Layer {
     /// The operands that the layer reads.
     var reads: [Operand] {
         switch operation {
-        case .gather(let source, _, _), .copy(let source), .affine(let source, _, _),
+        case .gather(let source, _, _), .copy(let source), .place(let source, _), .affine(let source, _, _),
             .activation(let source, _), .softmax(let source, _), .reduce(_, let source, _, _),
             .trees(let source, _, _), .quantize(let source, _), .dequantize(let source, _), .push(let source):
             return [source]

@@ -42,6 +42,11 @@ struct Packer {
         switch layer.operation {
         case .gather(let source, let indices, let fill): packGather(source, indices, fill, in: &step)
         case .copy(let source): step.source = slot(source)
+        case .place(let source, let runs):
+            step.kind = .copyRuns
+            step.source = slot(source)
+            step.rows = runs.count
+            step.table = append(runs)
         case .affine(let source, let scale, let offset):
             step.kind = .affine
             step.source = slot(source)
@@ -323,7 +328,7 @@ public enum KernelPolicy: Sendable {
 }
 
 /// A run of elements that are copied together.
-struct CopyRun: BitwiseCopyable {
+struct CopyRun: BitwiseCopyable, Sendable {
     var source: Int32
     var destination: Int32
     var count: Int32

@@ -95,6 +95,7 @@ extension Layer.Operation {
         switch self {
         case .gather: "gather"
         case .copy: "copy"
+        case .place: "place"
         case .affine: "scale and offset"
         case .linear(let linear):
             linear.activation == .identity ? "linear" : "linear + \(linear.activation.name)"

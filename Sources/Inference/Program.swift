@@ -31,6 +31,7 @@ public struct Program: Sendable {
         }
         try compiler.compileNodes()
         for output in graph.outputs { try compiler.bindFreeOutput(output) }
+        compiler.dropDeadLayers()
         storage = PlanStorage(compiler.list, policy: kernels)
     }
 

@@ -41,6 +41,24 @@ enum RowKernels {
         static func + (x: Sums1, y: Sums1) -> Sums1 { Sums1(a: x.a + y.a, b: x.b + y.b) }
     }
 
+    /// Six rows: where each begins in the source, and in vectors in the destination. Where fewer are left some stand
+    /// twice, which costs nothing and gives the same bits.
+    struct Rows {
+        var starts: (Int, Int, Int, Int, Int, Int)
+        var places: (Int, Int, Int, Int, Int, Int)
+
+        @inline(__always)
+        init(_ starts: UnsafePointer<Int32>, first: Int, count: Int, stride: Int) {
+            let last = count &- 1
+            let (b, c, d) = (min(first &+ 1, last), min(first &+ 2, last), min(first &+ 3, last))
+            let (e, f) = (min(first &+ 4, last), min(first &+ 5, last))
+            self.starts = (
+                Int(starts[first]), Int(starts[b]), Int(starts[c]), Int(starts[d]), Int(starts[e]), Int(starts[f])
+            )
+            places = (first &* stride, b &* stride, c &* stride, d &* stride, e &* stride, f &* stride)
+        }
+    }
+
     /// All rows of a matrix of `vectors` vectors of outputs.
     ///
     /// - Parameters:
@@ -56,18 +74,22 @@ enum RowKernels {
         var vector = 0
         while vector < vectors {
             let isWide = vector &+ 1 < vectors
-            var row = 0
-            if isWide {
-                while row &+ 6 <= rows {
-                    let at = destination + (row &* stride &+ vector)
-                    wide6(panel, source, starts + row, at, stride: stride, chainCount: chainCount, floor: floor)
+            let target = destination + vector
+            if rows == 1 {
+                single(panel, source, starts, target, isWide: isWide, chainCount: chainCount, floor: floor)
+            } else {
+                var row = 0
+                while row < rows {
+                    // The last six rows are full ones, too, if there are six.
+                    let begin = max(min(row, rows &- 6), 0)
+                    let six = Rows(starts, first: begin, count: rows, stride: stride)
+                    if isWide {
+                        wide6(panel, source, six, target, chainCount: chainCount, floor: floor)
+                    } else {
+                        narrow6(panel, source, six, target, chainCount: chainCount, floor: floor)
+                    }
                     row &+= 6
                 }
-            }
-            while row < rows {
-                let at = destination + (row &* stride &+ vector)
-                single(panel, source, starts + row, at, isWide: isWide, chainCount: chainCount, floor: floor)
-                row &+= 1
             }
             var columns = 0
             for chain in 0..<chainCount { columns &+= Int(panel.chains[chain]) }
@@ -81,32 +103,76 @@ enum RowKernels {
 
     @inline(__always)
     private static func wide6(
-        _ panel: Panel, _ source: UnsafePointer<Float>, _ starts: UnsafePointer<Int32>,
-        _ destination: UnsafeMutablePointer<Vector>, stride: Int, chainCount: Int, floor: Vector
+        _ panel: Panel, _ source: UnsafePointer<Float>, _ rows: Rows, _ destination: UnsafeMutablePointer<Vector>,
+        chainCount: Int, floor: Vector
     ) {
         var rest = panel
-        let first = pass6(&rest, 0, source, starts)
-        var sums = first + pass6(&rest, 1, source, starts)
+        let first = pass6(&rest, 0, source, rows)
+        var sums = first + pass6(&rest, 1, source, rows)
         if chainCount == 4 {
-            let third = pass6(&rest, 2, source, starts)
-            sums = sums + (third + pass6(&rest, 3, source, starts))
+            let third = pass6(&rest, 2, source, rows)
+            sums = sums + (third + pass6(&rest, 3, source, rows))
         }
         let (low, high) = (panel.bias[0], panel.bias[1])
-        put(sums.a0 + low, sums.b0 + high, destination, floor)
-        put(sums.a1 + low, sums.b1 + high, destination + stride, floor)
-        put(sums.a2 + low, sums.b2 + high, destination + 2 &* stride, floor)
-        put(sums.a3 + low, sums.b3 + high, destination + 3 &* stride, floor)
-        put(sums.a4 + low, sums.b4 + high, destination + 4 &* stride, floor)
-        put(sums.a5 + low, sums.b5 + high, destination + 5 &* stride, floor)
+        put(sums.a0 + low, sums.b0 + high, destination + rows.places.0, floor)
+        put(sums.a1 + low, sums.b1 + high, destination + rows.places.1, floor)
+        put(sums.a2 + low, sums.b2 + high, destination + rows.places.2, floor)
+        put(sums.a3 + low, sums.b3 + high, destination + rows.places.3, floor)
+        put(sums.a4 + low, sums.b4 + high, destination + rows.places.4, floor)
+        put(sums.a5 + low, sums.b5 + high, destination + rows.places.5, floor)
+    }
+
+    @inline(__always)
+    private static func narrow6(
+        _ panel: Panel, _ source: UnsafePointer<Float>, _ rows: Rows, _ destination: UnsafeMutablePointer<Vector>,
+        chainCount: Int, floor: Vector
+    ) {
+        var rest = panel
+        let first = narrowPass6(&rest, 0, source, rows)
+        var sums = first + narrowPass6(&rest, 1, source, rows)
+        if chainCount == 4 {
+            let third = narrowPass6(&rest, 2, source, rows)
+            sums = sums + (third + narrowPass6(&rest, 3, source, rows))
+        }
+        let bias = panel.bias[0]
+        put(sums.a0 + bias, destination + rows.places.0, floor)
+        put(sums.a1 + bias, destination + rows.places.1, floor)
+        put(sums.a2 + bias, destination + rows.places.2, floor)
+        put(sums.a3 + bias, destination + rows.places.3, floor)
+        put(sums.a4 + bias, destination + rows.places.4, floor)
+        put(sums.a5 + bias, destination + rows.places.5, floor)
+    }
+
+    /// One chain of 6 rows times 8 outputs.
+    @inline(__always)
+    private static func narrowPass6(
+        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ rows: Rows
+    ) -> Sums6 {
+        let (x0, x1, x2) = (source + rows.starts.0, source + rows.starts.1, source + rows.starts.2)
+        let (x3, x4, x5) = (source + rows.starts.3, source + rows.starts.4, source + rows.starts.5)
+        var sums = Sums6()
+        for _ in 0..<Int(panel.chains[chain]) {
+            let place = Int(panel.places[0])
+            let low = panel.weights[0]
+            sums.a0.addProduct(Vector(repeating: x0[place]), low)
+            sums.a1.addProduct(Vector(repeating: x1[place]), low)
+            sums.a2.addProduct(Vector(repeating: x2[place]), low)
+            sums.a3.addProduct(Vector(repeating: x3[place]), low)
+            sums.a4.addProduct(Vector(repeating: x4[place]), low)
+            sums.a5.addProduct(Vector(repeating: x5[place]), low)
+            panel.places += 1
+            panel.weights += 1
+        }
+        return sums
     }
 
     /// One chain of 6 rows.
     @inline(__always)
     private static func pass6(
-        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ starts: UnsafePointer<Int32>
+        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ rows: Rows
     ) -> Sums6 {
-        let (x0, x1, x2) = (source + Int(starts[0]), source + Int(starts[1]), source + Int(starts[2]))
-        let (x3, x4, x5) = (source + Int(starts[3]), source + Int(starts[4]), source + Int(starts[5]))
+        let (x0, x1, x2) = (source + rows.starts.0, source + rows.starts.1, source + rows.starts.2)
+        let (x3, x4, x5) = (source + rows.starts.3, source + rows.starts.4, source + rows.starts.5)
         var sums = Sums6()
         var places = panel.places
         var weights = panel.weights
@@ -196,5 +262,10 @@ enum RowKernels {
     ) {
         destination[0] = low.replacing(with: floor, where: low .< floor)
         destination[1] = high.replacing(with: floor, where: high .< floor)
+    }
+
+    @inline(__always)
+    private static func put(_ sum: Vector, _ destination: UnsafeMutablePointer<Vector>, _ floor: Vector) {
+        destination[0] = sum.replacing(with: floor, where: sum .< floor)
     }
 }

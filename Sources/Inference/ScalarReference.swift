@@ -56,6 +56,11 @@ public struct ScalarReference {
             let floats = memory.floats(source)
             memory.store(indices.map { $0 < 0 ? fill : floats[Int($0)] }, layer.destination)
         case .copy(let source): memory.store(read(source), layer.destination)
+        case .place(let source, let runs):
+            let (from, to) = (memory.floats(source), memory.floats(layer.destination))
+            for run in runs {
+                for index in 0..<Int(run.count) { to[Int(run.destination) + index] = from[Int(run.source) + index] }
+            }
         case .affine(let source, let scale, let offset):
             memory.store(
                 zip(read(source), zip(scale, offset)).map { $1.1.addingProduct($0, $1.0) }, layer.destination)
