@@ -19,8 +19,8 @@ struct Martlet: AsyncParsableCommand {
 
             Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without \
             either, inputs connect and outputs bind. Each option, but those of model and bench, can also be given in the \
-            environment (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, then \
-            the environment, then the file. A name that no option has is refused.
+            environment (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, \
+            then the environment, then the file. A name that no option has is refused.
 
             Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
             that cannot be used, a subscriber that left or was too slow, or nothing for the seconds of --timeout; 70 a fault of \
