@@ -33,7 +33,7 @@ extension GraphCompiler {
             try compiler.compileNodes()
             try compiler.bindOutputs(horizonCount: horizonCount)
             compiler.dropDeadLayers()
-            compiler.list.runAhead()
+            compiler.list.arrange()
             return compiler
         }
         let whole = try compile(nil)

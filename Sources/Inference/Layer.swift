@@ -219,6 +219,8 @@ struct LayerList: Sendable {
     var outputs: [String: (view: View, type: ElementType)] = [:]
     /// The inputs of a graph that is no model of the contract, by name.
     var inputs: [String: (operand: Operand, shape: [Int], type: ElementType)] = [:]
+    /// Layers from this index on are not needed for the outputs: they run when these are out.
+    var laterStart = Int.max
     /// Layers from this index on depend on the state alone: they run ahead of the next tick.
     var aheadStart = Int.max
 }

@@ -3,8 +3,6 @@
 /// Belongs to the worker that owns the instrument and is used on its thread only.
 public struct ModelState: ~Copyable {
     let memory: UnsafeMutableRawPointer
-    /// Whether what depends on the state alone is computed for the next tick.
-    var isPrepared = true
     /// The model that this state belongs to, kept alive so that its identity is not given to another one.
     private let owner: ModelStorage
     let identity: ObjectIdentifier
@@ -21,11 +19,10 @@ public struct ModelState: ~Copyable {
     /// Forgets all ticks. Does not allocate.
     public mutating func reset() {
         memory.copyMemory(from: owner.initialState, byteCount: owner.stateByteCount)
-        isPrepared = true
     }
 
     /// The state's values, for a checkpoint: `Model.stateCount` words of 32 bits, not all of them floats, whose layout
-    /// is that of the model file's plan. To be read after `InferenceEngine.prepare`. Valid as long as this state.
+    /// is that of the model file's plan. Valid as long as this state.
     public var values: UnsafeMutableBufferPointer<Float> {
         UnsafeMutableBufferPointer(
             start: memory.assumingMemoryBound(to: Float.self), count: owner.stateByteCount / 4)

@@ -25,7 +25,7 @@ struct Packer {
         placement = Placement(list)
         exceedsL1 = list.layers.reduce(0) { $0 + $1.weightCount * 4 } > PlannerCosts.l1Bytes
         for (index, layer) in list.layers.enumerated() {
-            pack(layer, isAhead: index >= list.aheadStart)
+            pack(layer, isLater: index >= list.laterStart, isAhead: index >= list.aheadStart)
         }
     }
 
@@ -33,7 +33,7 @@ struct Packer {
 
     // MARK: Layers
 
-    private mutating func pack(_ layer: Layer, isAhead: Bool) {
+    private mutating func pack(_ layer: Layer, isLater: Bool, isAhead: Bool) {
         let bytesBefore = bytes.count
         planned = LayerFigures()
         var step = Step(kind: .copy)
@@ -89,7 +89,9 @@ struct Packer {
             generals.append((operation, layer.destination))
         }
         steps.append(step)
-        plan.append(PlannedLayer(layer, planned, packedByteCount: bytes.count - bytesBefore, isAhead: isAhead))
+        plan.append(
+            PlannedLayer(
+                layer, planned, packedByteCount: bytes.count - bytesBefore, isLater: isLater, isAhead: isAhead))
     }
 
     private mutating func packGather(_ source: Operand, _ indices: [Int32], _ fill: Float, in step: inout Step) {

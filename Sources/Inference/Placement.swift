@@ -106,9 +106,10 @@ struct Placement: Sendable {
 }
 
 extension LayerList {
-    /// Puts the layers that depend on the state alone behind the others, to run ahead of the next tick, and keeps in
-    /// the state what the others read of their results.
-    mutating func runAhead() {
+    /// Puts the layers in the order in which they run: first what the outputs need; then what only the state needs;
+    /// then, when the state has moved on, what depends on the state alone, to be there before the next tick. What the
+    /// next tick reads of that is kept in the state.
+    mutating func arrange() {
         var isCurrent = buffers.map { buffer in
             switch buffer.place {
             case .features, .ring, .pinned: true
@@ -141,8 +142,28 @@ extension LayerList {
             buffers[buffer].place = .state
         }
         keepOutputs(&current)
-        aheadStart = current.count
-        layers = current + ahead
+        let (first, later) = parted(current)
+        laterStart = first.count
+        aheadStart = first.count + later.count
+        layers = first + later + ahead
+    }
+
+    /// The layers that the outputs need, and the others, which find the features in the engine's memory.
+    private mutating func parted(_ current: [Layer]) -> (first: [Layer], later: [Layer]) {
+        var needed = Set(outputs.values.map(\.view.operand.buffer))
+        var isFirst = Array(repeating: false, count: current.count)
+        for index in current.indices.reversed()
+        where current[index].writes.contains(where: { needed.contains($0.buffer) }) {
+            isFirst[index] = true
+            needed.formUnion(current[index].reads.map(\.buffer))
+        }
+        var first: [Layer] = []
+        var later: [Layer] = []
+        for (layer, isFirst) in zip(current, isFirst) {
+            let readsFeatures = layer.reads.contains { buffers[$0.buffer].place == .features }
+            if isFirst || readsFeatures { first.append(layer) } else { later.append(layer) }
+        }
+        return (first, later)
     }
 
     /// Outputs are read from the engine's memory: what lies elsewhere is copied there on every tick.

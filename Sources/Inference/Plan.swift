@@ -17,6 +17,8 @@ final class PlanStorage: @unchecked Sendable {
     let packed: UnsafeRawPointer
     let steps: UnsafePointer<Step>
     let stepCount: Int
+    /// Steps from here on are not needed for the outputs.
+    let laterStart: Int
     /// Steps from here on depend on the state alone.
     let aheadStart: Int
     let updates: UnsafePointer<StateUpdate>
@@ -41,6 +43,7 @@ final class PlanStorage: @unchecked Sendable {
         packed = UnsafeRawPointer(memory)
         steps = PlanStorage.allocated(packer.steps)
         stepCount = packer.steps.count
+        laterStart = min(list.laterStart, packer.steps.count)
         aheadStart = min(list.aheadStart, packer.steps.count)
         let updates = list.stateUpdates.map { source, destination in
             StateUpdate(source: packer.slot(source), destination: packer.slot(destination), count: source.count)
@@ -113,13 +116,23 @@ struct PlanMemory: ~Copyable {
         values.withUnsafeBytes { if let base = $0.baseAddress { target.copyMemory(from: base, byteCount: $0.count) } }
     }
 
-    /// Runs the steps that a tick's outputs need, then moves the state on.
+    /// Runs the steps that a tick's outputs need.
     @inline(__always)
     func runCurrent(features: UnsafePointer<Float>, state: UnsafeMutableRawPointer) {
-        for index in 0..<owner.aheadStart {
+        for index in 0..<owner.laterStart {
             runner.run(owner.steps + index, features: features, state: state)
         }
-        let memory = StepRunner.Memory(arena: arena, state: state, features: features)
+    }
+
+    /// Runs the other steps of the tick, moves the state on, and runs what the next tick needs and is known by then.
+    @inline(__always)
+    func runLater(state: UnsafeMutableRawPointer) {
+        // Nothing here reads the features any more.
+        let none = UnsafePointer(arena.assumingMemoryBound(to: Float.self))
+        for index in owner.laterStart..<owner.aheadStart {
+            runner.run(owner.steps + index, features: none, state: state)
+        }
+        let memory = StepRunner.Memory(arena: arena, state: state, features: none)
         for index in 0..<owner.updateCount {
             let update = owner.updates + index
             StepRunner.copy(
@@ -132,11 +145,12 @@ struct PlanMemory: ~Copyable {
             let next = cursors[index] &+ ring.rowBytes
             cursors[index] = next > ring.rowBytes &* ring.depth ? ring.rowBytes : next
         }
+        runAhead(state: state)
     }
 
     /// Runs the steps that depend on the state alone.
     @inline(__always)
-    func runAhead(state: UnsafeMutableRawPointer) {
+    private func runAhead(state: UnsafeMutableRawPointer) {
         for index in owner.aheadStart..<owner.stepCount {
             runner.run(
                 owner.steps + index, features: UnsafePointer(arena.assumingMemoryBound(to: Float.self)), state: state)

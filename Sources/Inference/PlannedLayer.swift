@@ -61,10 +61,12 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
     public let packedByteCount: Int
     /// Predicted time of the layer's products.
     public let predictedNanoseconds: Double
-    /// Whether the layer depends on the state alone and runs after the outputs are there, ahead of the next tick.
+    /// Whether the layer runs when the outputs are out: it is needed by later ticks only.
+    public let isLater: Bool
+    /// Whether the layer depends on the state alone and runs ahead of the next tick.
     public let isAhead: Bool
 
-    init(_ layer: Layer, _ figures: LayerFigures, packedByteCount: Int, isAhead: Bool) {
+    init(_ layer: Layer, _ figures: LayerFigures, packedByteCount: Int, isLater: Bool, isAhead: Bool) {
         name = layer.name
         operation = layer.operation.name
         shape = layer.shape
@@ -76,11 +78,12 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
         precision = figures.precision
         self.packedByteCount = packedByteCount
         predictedNanoseconds = figures.nanoseconds
+        self.isLater = isLater
         self.isAhead = isAhead
     }
 
     public var description: String {
-        let head = "\(name): \(operation), shape \(shape)" + (isAhead ? ", ahead of the tick" : "")
+        let head = "\(name): \(operation), shape \(shape)" + (isAhead ? ", ahead of the tick" : isLater ? ", after the outputs" : "")
         guard multiplyAdds > 0 else { return head }
         let percent = { (share: Double) in "\((share * 1000).rounded() / 10) %" }
         return head

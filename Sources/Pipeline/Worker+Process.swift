@@ -26,6 +26,7 @@ extension Worker {
     private mutating func define(_ envelope: TickEnvelope, _ payload: UnsafeRawBufferPointer) {
         let definition = unsafe payload.load(as: DefinitionCommand.self)
         let rule = TickRule(rawValue: UInt8(truncatingIfNeeded: definition.rule)) ?? .lastFlag
+        settle()
         var state = InstrumentState(tickSize: definition.tickSize, rule: rule, model: model)
         if let old = unsafe instruments[Int(envelope.instrument)] { unsafe state.goOn(from: old.pointee) }
         instruments.define(Int(envelope.instrument), state)
@@ -121,12 +122,14 @@ extension Worker {
         _ record: borrowing Record, _ envelope: TickEnvelope, _ sequence: UInt64,
         _ state: UnsafeMutablePointer<InstrumentState>, _ target: UnsafeMutableRawPointer?, decodeStart: UInt64
     ) {
+        settle()
         let featureStart = cycles()
         if unsafe state.pointee.followReset() { counters.add(.resets, 1) }
         let isFreshlyReset = unsafe state.pointee.features.ticksSinceReset == 0
         unsafe state.pointee.features.completeTick(into: features.base)
         let modelStart = cycles()
-        unsafe engine.step(features: features.base, state: &state.pointee.modelState)
+        unsafe engine.predict(features: features.base, state: &state.pointee.modelState)
+        unsettled = Int(envelope.instrument)
         let publishStart = cycles()
         counters.add(.ticks, 1)
         if let target = unsafe target {

@@ -30,6 +30,8 @@ public struct Worker: ~Copyable, Agent {
     let warmUpTicks: Int
     let modelID: UInt64
     var engine: InferenceEngine
+    /// The instrument whose model state has not moved on since its last tick, or -1.
+    var unsettled = -1
     var features: FeatureVector
     var instruments: InstrumentTable
     /// Horizons of the model in the form in which the records carry them.
@@ -77,8 +79,21 @@ public struct Worker: ~Copyable, Agent {
             }
             packets += 1
         }
-        if packets > 0 { input.ring.release() }
-        return packets
+        if packets > 0 {
+            input.ring.release()
+            return packets
+        }
+        return settle() ? 1 : 0
+    }
+
+    /// Moves the state of the model on after the latest tick, which its signals did not wait for: when there is nothing
+    /// else to do, or before the next tick. False if it has moved on already.
+    @discardableResult
+    mutating func settle() -> Bool {
+        guard unsettled >= 0, let state = unsafe instruments[unsettled] else { return false }
+        unsafe engine.advance(state: &state.pointee.modelState)
+        unsettled = -1
+        return true
     }
 
     /// Handles the next message: from the ring, or when that is empty from beside it. nil if there is none, false if

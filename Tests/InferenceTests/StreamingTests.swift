@@ -51,8 +51,8 @@ import Testing
     }
 
     @Test(arguments: ZooModel.golden + ZooModel.windows)
-    func `work done ahead of the tick changes no bit`(_ zoo: ZooModel) throws {
+    func `outputs before the state has moved on are the same bits`(_ zoo: ZooModel) throws {
         let model = try zoo.model()
-        #expect(bits(run(zoo, model, prepares: true)) == bits(run(zoo, model, prepares: false)))
+        #expect(bits(run(zoo, model, parted: true)) == bits(run(zoo, model, parted: false)))
     }
 }

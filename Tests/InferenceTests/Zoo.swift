@@ -95,18 +95,22 @@ func run(_ zoo: ZooModel, _ kernels: KernelPolicy) throws -> [[String: [Float]]]
     run(zoo, try zoo.model(kernels))
 }
 
-/// Runs all ticks of a zoo model through an engine; `prepares` says whether the work ahead is called for by name.
-func run(_ zoo: ZooModel, _ model: Model, prepares: Bool = false) -> [[String: [Float]]] {
+/// Runs all ticks of a zoo model through an engine; `parted` says whether a tick is two calls.
+func run(_ zoo: ZooModel, _ model: Model, parted: Bool = false) -> [[String: [Float]]] {
     var engine = InferenceEngine(model: model)
     var state = model.makeState()
     var results: [[String: [Float]]] = []
     for row in zoo.features {
         row.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
-            engine.step(features: base, state: &state)
-            if prepares { engine.prepare(state: &state) }
+            guard parted else {
+                engine.step(features: base, state: &state)
+                return results.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
+            }
+            engine.predict(features: base, state: &state)
+            results.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
+            engine.advance(state: &state)
         }
-        results.append(arrays(engine.outputs, horizons: model.metadata.horizons.count))
     }
     return results
 }
