@@ -19,6 +19,18 @@ extension Float {
         self.init(bitPattern: UInt32(bits) << 16)
     }
 
+    /// The bits of IEEE's binary16 for a value that it has.
+    var float16BitPattern: UInt16 {
+        let sign = UInt16(truncatingIfNeeded: bitPattern >> 31) << 15
+        if isNaN { return sign | 0x7E00 }
+        if isInfinite { return sign | 0x7C00 }
+        let steps = magnitude * 0x1p24
+        // Below 2^-14 the steps are the fraction itself.
+        guard steps >= 0x400 else { return sign | UInt16(steps) }
+        let fraction = UInt16(truncatingIfNeeded: bitPattern >> 13) & 0x3FF
+        return sign | UInt16(exponent + 15) << 10 | fraction
+    }
+
     /// The nearest value of IEEE's binary16, half to even; beyond 65,504 by half a step or more it is infinite.
     public var roundedToFloat16: Float { Double(self).roundedToFloat16 }
 

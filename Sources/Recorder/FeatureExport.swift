@@ -2,8 +2,6 @@ public import DBN
 internal import Features
 public import Feeds
 internal import MarketData
-internal import Pipeline
-internal import Wire
 
 /// Writes the feature vectors of recorded feeds as NumPy arrays, with exactly the code that serves them live.
 ///
@@ -29,95 +27,31 @@ public struct FeatureExport: ~Copyable {
     /// Ticks written.
     public private(set) var ticks = 0
     /// `dataset/symbol` in the order of their index.
-    public private(set) var instruments: [String] = []
+    public var instruments: [String] { stream.instruments }
 
-    private var streams: HandleArray<InstrumentFeatures>
-    private var indices: [[UInt8]: Int] = [:]
-    private var tickSizes: [Int64] = []
-    private var vector: [Float]
+    private var stream: FeatureStream
     private var arrays: FeatureArrays
 
     /// - Parameter directory: an existing folder; files of an earlier export in it are replaced.
     public init(directory: String, instrumentsMax: Int = 256) throws(Failure) {
         arrays = try FeatureExport.arrays(directory)
-        vector = Array(repeating: 0, count: FeatureExtractor.count)
-        streams = HandleArray(capacity: instrumentsMax)
+        stream = FeatureStream(instrumentsMax: instrumentsMax)
     }
 
     /// Plays `replay` to its end. `progress` is told the ticks so far, every few thousand of them.
     public mutating func run(_ replay: inout FeedReplay, progress: (Int) -> Void) throws(Failure) {
-        while let message = unsafe replay.next() {
-            try unsafe take(message)
+        var ticks = 0
+        defer { self.ticks += ticks }
+        try stream.run(&replay, into: &arrays) { arrays, row throws(Failure) in
+            do throws(NPYError) { try arrays.append(row) } catch { throw .array(error) }
+            ticks += 1
             if ticks & 0xFFF == 0 { progress(ticks) }
         }
-        if let failure = replay.failure { throw .feed(failure) }
         do throws(NPYError) { try arrays.finish() } catch { throw .array(error) }
     }
 
     private static func arrays(_ directory: String) throws(Failure) -> FeatureArrays {
         do throws(NPYError) { return try FeatureArrays(directory) } catch { throw .array(error) }
-    }
-
-    private mutating func take(_ message: UnsafeRawBufferPointer) throws(Failure) {
-        guard case .packet(let view) = unsafe PacketView.parse(message) else { return }
-        guard view.header.kind == PacketHeader.Kind.records else { return }
-        let bytes = unsafe Array(view.topic(in: message))
-        guard let topic = Topic.parse(bytes) else { return }
-        var records = PacketRecords(unsafe view.payload(in: message).bytes)
-        if topic.kind == Topic.Kind.definitions {
-            try define(topic, &records)
-            return
-        }
-        guard let index = indices[bytes] else {
-            throw .undefined(
-                "\(topic.dataset) \(topic.symbol): its tick size is not known; give "
-                    + "--instrument \(topic.symbol):tick=…,lot=…, or it is not a feed of price levels")
-        }
-        while let record = records.next() {
-            guard streams[index].apply(record) == .tick else { continue }
-            do throws(NPYError) { try write(index) } catch { throw .array(error) }
-        }
-    }
-
-    private mutating func define(_ topic: Topic, _ records: inout PacketRecords) throws(Failure) {
-        var tickSize: Int64 = 0
-        var schema = StreamSchema.mixed
-        while let record = records.next() {
-            if let definition = DefinitionView(copy record) { tickSize = definition.tickSize }
-            if let announced = StreamSchema(record) { schema = announced }
-        }
-        if case .one(let only) = schema, !only.statesPriceLevels { return }
-        let ticksTopic = Topic.ticks(dataset: topic.dataset, symbol: topic.symbol)
-        guard tickSize > 0, tickSize <= FeatureExtractor.tickSizeMax else { return }
-        if let index = indices[ticksTopic] {
-            // As a worker does: another tick size or rule makes the instrument's state anew.
-            if tickSizes[index] != tickSize || streams[index].rule != schema.tickRule {
-                tickSizes[index] = tickSize
-                streams[index] = InstrumentFeatures(tickSize: tickSize, rule: schema.tickRule)
-            }
-            return
-        }
-        guard streams.count < streams.capacity else {
-            throw .undefined("more than \(streams.capacity) instruments: export them file by file")
-        }
-        indices[ticksTopic] = streams.count
-        tickSizes.append(tickSize)
-        instruments.append("\(topic.dataset)/\(topic.symbol)")
-        streams.append(InstrumentFeatures(tickSize: tickSize, rule: schema.tickRule))
-    }
-
-    private mutating func write(_ index: Int) throws(NPYError) {
-        let isFirst = streams[index].ticksSinceReset == 0
-        vector.withUnsafeMutableBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            unsafe streams[index].completeTick(into: base)
-        }
-        let best = streams[index].extractor.book.best
-        let midPrice = streams[index].extractor.book.midPrice
-        let captured = streams[index].captureTimestamp
-        try arrays.append(
-            vector, best: best, midPrice: midPrice, timestamp: captured, isFirst: isFirst, instrument: index)
-        ticks += 1
     }
 }
 
@@ -150,25 +84,14 @@ private struct FeatureArrays: ~Copyable {
         self.instrument = instrument
     }
 
-    mutating func append(
-        _ vector: [Float], best: BookLevel, midPrice: Int64, timestamp captured: UInt64, isFirst: Bool,
-        instrument index: Int
-    ) throws(NPYError) {
-        let written = vector.withUnsafeBytes { bytes -> Result<Void, NPYError> in
-            do throws(NPYError) {
-                try unsafe features.append(bytes)
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
-        }
-        try written.get()
-        try mid.append(midPrice)
-        try bid.append(best.bidPrice)
-        try ask.append(best.askPrice)
-        try timestamp.append(captured)
-        try reset.append(isFirst ? UInt8(1) : UInt8(0))
-        try instrument.append(UInt32(index))
+    mutating func append(_ row: FeatureStream.Row) throws(NPYError) {
+        try unsafe features.append(UnsafeRawBufferPointer(row.features))
+        try mid.append(row.midPrice)
+        try bid.append(row.best.bidPrice)
+        try ask.append(row.best.askPrice)
+        try timestamp.append(row.captured)
+        try reset.append(row.isFirst ? UInt8(1) : UInt8(0))
+        try instrument.append(UInt32(row.instrument))
     }
 
     mutating func finish() throws(NPYError) {

@@ -7,7 +7,7 @@ import Recorder
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model",
-        abstract: "Looks into a model file, verifies what it computes, and measures how fast.",
+        abstract: "Looks into a model file, verifies what it computes, measures how fast; prunes and quantises it.",
         discussion: """
             Takes any ONNX file that the engine runs. One with metadata of the model contract (docs/MODEL.md) is run \
             tick by tick with its state, and its features are those that it lists itself, of any feature set; 'run' and \
@@ -16,8 +16,13 @@ struct ModelCommand: ParsableCommand {
               martlet model inspect models/default.onnx
               martlet model verify mine.onnx --onnxruntime .venv/bin/python
               martlet model bench mine.onnx --json
+              martlet model prune mine.onnx --density 0.25 --out pruned.onnx --calibrate day.dbn.zst
+              martlet model quantize mine.onnx --calibrate day.dbn.zst --out int8.onnx
             """,
-        subcommands: [ModelInspectCommand.self, ModelVerifyCommand.self, ModelBenchCommand.self])
+        subcommands: [
+            ModelInspectCommand.self, ModelVerifyCommand.self, ModelBenchCommand.self,
+            ModelPruneCommand.self, ModelQuantizeCommand.self,
+        ])
 }
 
 /// A model file in memory, with its digest.

@@ -27,6 +27,8 @@ class Variant:
     name: str
     density: float = 1.0
     is_integer: bool = False
+    #: Whether a recurrent step of integers is written as MatMul, Sigmoid, Tanh and so on instead of as one LSTM or GRU.
+    is_explicit: bool = False
 
     @property
     def outputs_in_block(self):
@@ -39,6 +41,7 @@ class Variant:
 
 DENSE, BLOCK90 = Variant("dense"), Variant("block90", 0.1)
 INT8, INT8_BLOCK90 = Variant("int8", is_integer=True), Variant("int8-block90", 0.1, is_integer=True)
+INT8_EXPLICIT = Variant("int8-explicit", is_integer=True, is_explicit=True)
 
 #: Scale and zero point of a quantised activation, by what it is: the features lie within 4 standard deviations, a
 #: recurrent layer's output within 1.
@@ -189,6 +192,11 @@ class Graph:
         self.multiply_adds += gates * units * (inputs + units) * steps
         return input_weights, hidden_weights, self.bias(gates * units), self.bias(gates * units)
 
+    def _recurrent_operands(self, value, kind, input_weights, hidden_weights, input_bias, hidden_bias):
+        weights = [self.weight(array[None], 1) for array in (input_weights, hidden_weights)]
+        bias = self.constant(np.concatenate([input_bias, hidden_bias])[None], "bias")
+        return [self.layer_input(value, kind), *weights, bias]
+
     def _product(self, value, kind, weights, bias):
         weight = self.weight(np.ascontiguousarray(weights.T), 1)
         value = self.node("MatMul", [self.quantised(value, kind), weight])
@@ -198,13 +206,12 @@ class Graph:
         """Gates in ONNX's order i, o, f, c. Over several steps the result is the sequence [steps, 1, units]."""
         input_weights, hidden_weights, input_bias, hidden_bias = self._recurrent_weights(inputs, units, 4, steps)
         shape = [1, 1, units]
-        if self.variant.is_integer:
+        if self.variant.is_explicit:
             return self._lstm_step(value, kind, input_weights, hidden_weights, input_bias + hidden_bias, name)
-        operands = [
-            value, self.constant(input_weights[None], "weight"), self.constant(hidden_weights[None], "weight"),
-            self.constant(np.concatenate([input_bias, hidden_bias])[None], "bias")]
+        operands = self._recurrent_operands(value, kind, input_weights, hidden_weights, input_bias, hidden_bias)
         if has_state:
-            operands += ["", self.state(name, shape), self.state(f"{name}_cell", shape)]
+            hidden = self.layer_input(self.state(name, shape), "hidden")
+            operands += ["", hidden, self.state(f"{name}_cell", shape)]
         sequence, last, cell = self.node("LSTM", operands, outputs=3, hidden_size=units)
         if not has_state:
             return self.reshape(sequence, steps, 1, units)
@@ -232,14 +239,13 @@ class Graph:
         input_weights, hidden_weights, input_bias, hidden_bias = self._recurrent_weights(inputs, units, 3)
         shape = [1, 1, units]
         hidden = self.state(name, shape)
-        if self.variant.is_integer:
+        if self.variant.is_explicit:
             last = self._gru_step(value, kind, hidden, input_weights, hidden_weights, input_bias, hidden_bias)
         else:
-            bias = np.concatenate([input_bias, hidden_bias])[None]
-            weights = [self.constant(array[None], "weight") for array in (input_weights, hidden_weights)]
+            operands = self._recurrent_operands(value, kind, input_weights, hidden_weights, input_bias, hidden_bias)
             _, last = self.node(
-                "GRU", [value, *weights, self.constant(bias, "bias"), "", hidden], outputs=2,
-                hidden_size=units, linear_before_reset=1)
+                "GRU", [*operands, "", self.layer_input(hidden, "hidden")], outputs=2, hidden_size=units,
+                linear_before_reset=1)
         self.next_state(name, last, shape)
         return last
 

@@ -6,6 +6,9 @@ Each model NAME.VARIANT.onnx has a folder NAME.VARIANT.data with features.npy [t
 [ticks - window + 1, …], each last state state_S_next.npy, and data.json. Row n of an output belongs to the tick
 n + window - 1: a window model has an output once its window is full. The state starts at zero and goes round.
 
+A recurrent step of integers is one LSTM or GRU whose input, previous state and weights come from DequantizeLinear; the
+variant int8-explicit has the same as products and gates, node by node.
+
 float32: expected is ONNX Runtime. int8: expected is the integer reference, to the bit; onnxruntime/OUTPUT.npy is what ONNX
 Runtime gives with its optimisations off, fed the reference's state at each tick. `models.json` lists all files with their
 multiply-adds and density. A model's window and step forms have the same weights and features.
@@ -23,9 +26,10 @@ import onnx
 import onnxruntime
 
 from . import bench_trees, integer_reference
-from .bench_graph import BLOCK90, DENSE, INT8, INT8_BLOCK90, Graph
+from .bench_graph import BLOCK90, DENSE, INT8, INT8_BLOCK90, INT8_EXPLICIT, Graph
 
 FLOAT, ALL = (DENSE, BLOCK90), (DENSE, BLOCK90, INT8, INT8_BLOCK90)
+RECURRENT = (*ALL, INT8_EXPLICIT)
 #: Ticks with an expected output. Of trees so many that no branch predictor learns them by heart.
 TICKS, TREE_TICKS = 200, 4000
 #: Dilations double, so that the last output of the six layers sees 127 ticks.
@@ -204,8 +208,8 @@ def tree_model(net: Graph, trees):
 MODELS = {
     "a_mlp": (40, 1, ALL, "a", lambda net: mlp(net, [40, 64, 64], "Gemm")),
     "b_mlp": (144, 1, ALL, "b", lambda net: mlp(net, [144, 256, 128], "MatMul")),
-    "c_lstm": (40, 1, ALL, "c", lambda net: recurrent(net, "lstm", 40, 64, 1)),
-    "d_gru": (40, 1, ALL, "d", lambda net: recurrent(net, "gru", 40, 128, 2)),
+    "c_lstm": (40, 1, RECURRENT, "c", lambda net: recurrent(net, "lstm", 40, 64, 1)),
+    "d_gru": (40, 1, RECURRENT, "d", lambda net: recurrent(net, "gru", 40, 128, 2)),
     "e_deeplob_window": (40, 100, FLOAT, "e", lambda net: DeepLOB(net).build()),
     "e_deeplob_step": (40, 1, FLOAT, "e", lambda net: DeepLOB(net).build()),
     "f_tcn_window": (40, 100, FLOAT, "f", tcn),
@@ -213,7 +217,7 @@ MODELS = {
     "f_tcn_step": (40, 1, ALL, "f", tcn),
     "g_binctabl": (40, 10, FLOAT, "g", binctabl),
     "A_lstm_window": (100, 50, FLOAT, "A", lambda net: recurrent(net, "lstm", 100, 100, 2)),
-    "A_lstm_step": (100, 1, ALL, "A", lambda net: recurrent(net, "lstm", 100, 100, 2)),
+    "A_lstm_step": (100, 1, RECURRENT, "A", lambda net: recurrent(net, "lstm", 100, 100, 2)),
     "trees": (TREE_FEATURES, 1, (DENSE,), "trees", None),
 }
 

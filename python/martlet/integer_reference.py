@@ -1,9 +1,11 @@
 """The integer reference: what a quantised model gives, to the bit, without any runtime.
 
 A MatMul, Gemm or Conv whose two operands come from DequantizeLinear, the weight a constant, is computed in whole numbers:
-acc = Σ (q - zero) · (weight - zero), then float32(acc) · float32(scale · weight's scale), then + bias, each rounded once.
-Sigmoid, Tanh and Softmax are the engine's own functions, repeated to the bit; every other operator is one float32 operation of
-NumPy per element. An operator that is not listed here is refused by name.
+acc = Σ (q - zero) · (weight - zero), then float32(acc) · float32(scale · weight's scale), then + bias, each rounded once. So are
+the products of an LSTM's or a GRU's input and previous state. A MatMul, Gemm or recurrent product in floats is summed in the
+engine's chains, and a chain of Add, Sub, Mul and Div with constants is the engine's one fused multiply-add. The gates, Sigmoid,
+Tanh and Softmax are the engine's own functions, repeated to the bit; every other operator is one float32 operation of NumPy per
+element. An operator that is not listed here is refused by name.
 
     python -m martlet.integer_reference MODEL --data DIR
 
@@ -14,21 +16,24 @@ state, state_NAME_next.npy, to DIR/integer.
 from __future__ import annotations
 
 import argparse
+import collections
 import pathlib
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-# Sources/Inference/Functions.swift, FunctionConstants.
-TANH_LIMIT = 9.0
-TANH_P = (0.9999999794650458, 0.13381021394741108, 0.0034955830919659483, 2.0609000641731597e-05, 1.3354552318772486e-08)
-TANH_Q = (1.0, 0.46714336990205607, 0.025876963015959997, 0.0003285626622534339, 7.776512684868578e-07)
+# Sources/Inference/FunctionsConstants.swift.
+GATE_A = (2.8854082, 0.11523607)
+FRACTION_A = (2.88539, 0.11552396, -0.0009204538)
+GATE_SIGMOID_LIMIT, GATE_TANH_LIMIT, SIGMOID_LIMIT = 18.0, 9.0, 86.5
 EXP_LIMIT = -87.0
 ROUNDING_MAGIC = 12_582_912.0
-LOG2_E = 1.44269504088896341
+LOG2_E, TWO_LOG2_E = 1.44269504088896341, 2.88539008177792681
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723e-6
-EXP_C = (1.0, 1.0, 0.4999999345169722, 0.16666520689809394, 0.04166838736353548, 0.00836870982633119, 0.0013814613148505676)
+EXP_C = (1.0, 1.0, 0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814467)
+#: Outputs up to which a linear layer sums in 4 chains, not 2; and the largest part of a folded offset.
+NARROW_ROWS_MAX, FOLDED_OFFSET_MAX = 16, 32.0
 
 
 def fma32(a, b, c) -> np.ndarray:
@@ -58,17 +63,80 @@ def polynomial(coefficients, x) -> np.ndarray:
     return value
 
 
-def tanh(value) -> np.ndarray:
-    limit = np.float32(TANH_LIMIT)
+def fraction(value, limit, scale, coefficients):
+    """2^(x · scale) as 2^n · (A(r²) + r) / (A(r²) - r): A(r²), r, and where the low bits hold n."""
+    limit, scale, magic = np.float32(limit), np.float32(scale), np.float32(ROUNDING_MAGIC)
     x = np.clip(np.asarray(value, np.float32), -limit, limit)
-    square = x * x
-    quotient = x * polynomial(TANH_P, square) / polynomial(TANH_Q, square)
-    return np.clip(quotient, np.float32(-1), np.float32(1))
+    shifted = fma32(x, scale, magic)
+    r = fma32(x, scale, magic - shifted)
+    return polynomial(coefficients, r * r), r, shifted.view(np.int32)
+
+
+def power_of_two(bits):
+    return ((bits << 23) + np.int32(127 << 23)).view(np.float32)
+
+
+def tanh(value) -> np.ndarray:
+    a, r, bits = fraction(value, GATE_TANH_LIMIT, TWO_LOG2_E, FRACTION_A)
+    power = power_of_two(bits)
+    difference, total = power - np.float32(1), power + np.float32(1)
+    return fma32(a, difference, r * total) / fma32(a, total, r * difference)
 
 
 def sigmoid(value) -> np.ndarray:
-    half = np.float32(0.5)
-    return fma32(half, tanh(np.asarray(value, np.float32) * half), half)
+    a, r, bits = fraction(value, SIGMOID_LIMIT, LOG2_E, FRACTION_A)
+    raised = (a + r) * power_of_two(bits)
+    return raised / (raised + (a - r))
+
+
+def gate(value, limit, scale):
+    """A gate's function as a fraction, so that gates share a division: denominator and numerator of e^x."""
+    a, r, bits = fraction(value, limit, scale, GATE_A)
+    return a - r, ((a + r).view(np.int32) + (bits << 23)).view(np.float32)
+
+
+def gate_sigmoid(value):
+    return gate(value, GATE_SIGMOID_LIMIT, LOG2_E)
+
+
+def gate_tanh(value):
+    return gate(value, GATE_TANH_LIMIT, TWO_LOG2_E)
+
+
+def gru_step(inputs, hidden_sums, hidden):
+    """The new state with linear_before_reset = 1, from the sums [3, units] of update, reset and candidate."""
+    low, high = gate_sigmoid(inputs[1] + hidden_sums[1])
+    part = high * hidden_sums[2] / (low + high)
+    return mixed(gate_sigmoid(inputs[0] + hidden_sums[0]), gate_tanh(inputs[2] + part), hidden)
+
+
+def mixed(update, candidate, hidden):
+    whole = candidate[0] + candidate[1]
+    kept = update[1] * hidden
+    numerator = fma32(kept, whole, update[0] * (candidate[1] - candidate[0]))
+    return numerator / ((update[0] + update[1]) * whole)
+
+
+def lstm_step(sums, cell):
+    """The new state and cell from the sums [4, units] of input, output, forget and candidate."""
+    enter, forget, candidate = gate_sigmoid(sums[0]), gate_sigmoid(sums[2]), gate_tanh(sums[3])
+    forget_whole = forget[0] + forget[1]
+    whole = (enter[0] + enter[1]) * (candidate[0] + candidate[1])
+    new = enter[1] * (candidate[1] - candidate[0]) * forget_whole
+    cell = fma32(cell * forget[1], whole, new) / (forget_whole * whole)
+    leave, state = gate_sigmoid(sums[1]), gate_tanh(cell)
+    numerator = leave[1] * (state[1] - state[0])
+    return numerator / ((leave[0] + leave[1]) * (state[0] + state[1])), cell
+
+
+def chained(x, weight, chains) -> np.ndarray:
+    """Rows of x by a weight [outputs, inputs] in float32: fused products in chains by input index, then (0 + 1) + (2 + 3)."""
+    sums = np.zeros((chains, *x.shape[:-1], weight.shape[0]), np.float32)
+    for column in range(weight.shape[1]):
+        chain = column % chains
+        sums[chain] = fma32(x[..., column, None], weight[:, column], sums[chain])
+    first = sums[0] + sums[1]
+    return first if chains == 2 else first + (sums[2] + sums[3])
 
 
 def exp(value) -> np.ndarray:
@@ -148,6 +216,8 @@ class IntegerReference:
             value.name: [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
             for value in self.graph.input if value.name not in self.constants}
         self.window = self.shapes["features"][1]
+        self.uses = collections.Counter(name for node in self.graph.node for name in node.input)
+        self.uses.update(output.name for output in self.graph.output)
         self.integer_products = 0
         self.reset()
 
@@ -169,6 +239,7 @@ class IntegerReference:
         values.update(self.state)
         values["features"] = np.asarray(features, np.float32).reshape(self.shapes["features"])
         self.integer_products = 0
+        self.affine = {}
         for node, attributes in zip(self.graph.node, self.attributes):
             results = self._evaluate(node, attributes, values)
             values.update(zip(node.output, results if isinstance(results, (tuple, list)) else [results]))
@@ -201,6 +272,9 @@ class IntegerReference:
                 raise ValueError(f"{node.name}: Gemm with transA, alpha or beta is not supported")
             if attributes.get("transB"):
                 operands[1], output_axis = operands[1].T, 0
+        bias = values[node.input[2]] if len(node.input) > 2 and node.input[2] else None
+        if node.op_type != "Conv" and operands[0].dtype == np.float32 and operands[1].ndim == 2 and self._is_constant(weight):
+            return self._float_product(first, operands[0], operands[1].T, bias)
         result = convolve(*operands, attributes) if node.op_type == "Conv" else operands[0] @ operands[1]
         if result.dtype == np.int64:
             if w[1].size > 1 and w[2] != output_axis:
@@ -208,15 +282,102 @@ class IntegerReference:
             self.integer_products += 1
             scale = along(x[1].reshape(()) * w[1], result.ndim, 1 if node.op_type == "Conv" else result.ndim - 1)
             result = result.astype(np.float32) * scale
-        if len(node.input) > 2 and node.input[2]:
-            bias = values[node.input[2]]
+        if bias is not None:
             result = result + (along(bias, result.ndim, 1) if node.op_type == "Conv" else bias)
         return result
+
+    def _is_constant(self, name):
+        node = self.producers.get(name)
+        return name in self.constants or node is not None and node.op_type == "DequantizeLinear" and node.input[0] in self.constants
+
+    def _float_product(self, name, x, weight, bias, chains=None):
+        """x by a weight [outputs, inputs]; a mean and scale right before it go into the weights, as in the engine."""
+        chains = chains or (4 if weight.shape[0] <= NARROW_ROWS_MAX else 2)
+        bias = np.zeros(weight.shape[0], np.float32) if bias is None else np.broadcast_to(bias, weight.shape[:1])
+        if name in self.affine and self.uses[name] == 1 and x.size == x.shape[-1]:
+            base, scale, offset = self.affine[name]
+            parts = weight.astype(np.float64) * offset.reshape(-1)
+            if np.abs(parts).sum(axis=1).max() <= FOLDED_OFFSET_MAX:
+                total = bias.astype(np.float64)
+                for column in range(weight.shape[1]):
+                    total = total + parts[:, column]
+                x, weight = base, (weight.astype(np.float64) * scale.reshape(-1)).astype(np.float32)
+                bias = total.astype(np.float32)
+        return chained(x, weight, chains) + (bias + np.float32(0))
+
+    def _recurrent_product(self, name, weight_name, values, state, bias):
+        """A product of one step [units of input] by a weight [1, rows, inputs]."""
+        x = self._quantised_operand(name, values, is_weight=False) if state is None else None
+        w = self._quantised_operand(weight_name, values, is_weight=True)
+        if x is None or w is None or x[1].size != 1:
+            row = values[name].reshape(-1) if state is None else state
+            return self._float_product("" if state is not None else name, row, values[weight_name][0], bias, chains=2)
+        if w[1].size > 1 and w[2] != 1:
+            raise ValueError(f"{weight_name}: the weight's scales do not lie along its rows")
+        self.integer_products += 1
+        scale = np.broadcast_to(x[1].reshape(()) * w[1], w[0].shape[1:2])
+        return (w[0][0] @ x[0].reshape(-1)).astype(np.float32) * scale + bias
+
+    def _recurrent(self, node, attributes, values):
+        """A step of an LSTM or GRU; a window of several is not supported."""
+        gates = 4 if node.op_type == "LSTM" else 3
+        names = list(node.input) + [""] * (8 - len(node.input))
+        rows = values[names[1]].shape[1]
+        units = rows // gates
+        if values[names[0]].shape[:2] != (1, 1) or attributes.get("direction", b"forward") != b"forward" or names[4] or names[7]:
+            raise ValueError(f"{node.name}: only one forward step of one sequence is supported")
+        if gates == 3 and not attributes.get("linear_before_reset"):
+            raise ValueError(f"{node.name}: a GRU with linear_before_reset = 0 is not supported")
+        bias = values[names[3]][0] if names[3] else np.zeros(2 * rows, np.float32)
+        zeros = np.zeros(units, np.float32)
+        hidden = values[names[5]].reshape(-1) if names[5] else zeros
+        inputs = self._recurrent_product(names[0], names[1], values, None, bias[:rows])
+        ahead = self._recurrent_product(names[5], names[2], values, None if names[5] else zeros, bias[rows:])
+        inputs, ahead, shape = inputs.reshape(gates, units), ahead.reshape(gates, units), (1, 1, units)
+        if gates == 3:
+            hidden = gru_step(inputs, ahead, hidden).reshape(shape)
+            return hidden[None], hidden
+        cell = values[names[6]].reshape(-1) if names[6] else zeros
+        hidden, cell = (value.reshape(shape) for value in lstm_step(inputs + ahead, cell))
+        return hidden[None], hidden, cell
+
+    def _arithmetic(self, node, values):
+        """Add, Sub, Mul or Div of a value and a constant as part of one map x · scale + offset; nothing for two values."""
+        is_constant = [name in self.constants for name in node.input]
+        if sum(is_constant) != 1 or node.op_type == "Div" and is_constant[0]:
+            return None
+        constant, name = values[node.input[is_constant.index(True)]], node.input[is_constant.index(False)]
+        value = values[name]
+        if value.dtype != np.float32 or np.broadcast_shapes(value.shape, constant.shape) != value.shape:
+            return None
+        producer = self.producers.get(name)
+        if node.op_type == "Add" and producer is not None and producer.op_type in ("MatMul", "Gemm", "Conv"):
+            return None
+        base, scale, offset = value, np.ones(value.shape), np.zeros(value.shape)
+        if name in self.affine and self.uses[name] == 1:
+            base, scale, offset = self.affine[name]
+        constant = constant.astype(np.float64)
+        if node.op_type == "Add":
+            offset = offset + constant
+        elif node.op_type == "Sub":
+            scale, offset = (-scale, constant - offset) if is_constant[0] else (scale, offset - constant)
+        elif node.op_type == "Mul":
+            scale, offset = scale * constant, offset * constant
+        else:
+            scale, offset = scale / constant, offset / constant
+        self.affine[node.output[0]] = base, scale, offset
+        return fma32(base, scale.astype(np.float32), offset.astype(np.float32))
 
     def _evaluate(self, node, attributes, values):
         inputs = [values[name] if name else None for name in node.input]
         if node.op_type in ("MatMul", "Gemm", "Conv"):
             return self._product(node, attributes, values)
+        if node.op_type in ("LSTM", "GRU"):
+            return self._recurrent(node, attributes, values)
+        if node.op_type in ("Add", "Sub", "Mul", "Div"):
+            result = self._arithmetic(node, values)
+            if result is not None:
+                return result
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             x, scale = inputs[0], inputs[1]
             zero = inputs[2] if len(inputs) > 2 and inputs[2] is not None else np.zeros((), np.uint8)

@@ -8,26 +8,33 @@ import numpy as np
 import onnx
 import pytest
 from martlet import bench_models, bench_trees, integer_reference
-from martlet.bench_graph import BLOCK90, DENSE, INT8, INT8_BLOCK90
+from martlet.bench_graph import BLOCK90, DENSE, INT8, INT8_BLOCK90, INT8_EXPLICIT
 from onnx import TensorProto, helper, numpy_helper
 
-FUNCTIONS = pathlib.Path(__file__).resolve().parents[2] / "Sources" / "Inference" / "Functions.swift"
+FUNCTIONS = pathlib.Path(__file__).resolve().parents[2] / "Sources" / "Inference" / "FunctionsConstants.swift"
 
 # Bits that ScalarFunctions gave: x, tanh, sigmoid, exp.
 ENGINE_BITS = [
     (0.0, 0x00000000, 0x3F000000, 0x3F800000),
-    (-0.0, 0x80000000, 0x3F000000, 0x3F800000),
-    (9.99994610111476e-41, 0x000116C2, 0x3F000000, 0x3F800000),
-    (0.25, 0x3E7ACBF7, 0x3F0FEACD, None),
-    (-0.699999988079071, 0xBF1AB7D9, 0x3EA9E34B, 0x3EFE406E),
-    (1.2999999523162842, 0x3F5C99E3, 0x3F492C7C, None),
-    (-2.5999999046325684, 0xBF7D30E8, 0x3D8D9874, 0x3D981CC0),
-    (4.400000095367432, 0x3F7FEC3F, 0x3F7CE526, None),
-    (-8.899999618530273, 0xBF7FFFFD, 0x390EF800, 0x390F03A3),
+    (-0.0, 0x00000000, 0x3F000000, 0x3F800000),
+    (9.99994610111476e-41, 0x000116C2, 0x3F000000, None),
+    (0.25, 0x3E7ACBF4, 0x3F0FEACC, None),
+    (-0.699999988079071, 0xBF1AB7D8, 0x3EA9E34B, 0x3EFE406E),
+    (1.2999999523162842, 0x3F5C99E3, 0x3F492C7B, None),
+    (-2.5999999046325684, 0xBF7D30E7, 0x3D8D9874, 0x3D981CC0),
+    (4.400000095367432, 0x3F7FEC3F, 0x3F7CE527, None),
+    (-8.899999618530273, 0xBF800000, 0x390EFEA6, 0x390F03A3),
     (9.5, 0x3F800000, 0x3F7FFB18, None),
-    (-20.0, 0xBF800000, 0x00000000, 0x310DA433),
-    (-60.0, 0xBF800000, 0x00000000, 0x142D70C9),
+    (-20.0, 0xBF800000, 0x310DA435, 0x310DA433),
+    (-60.0, 0xBF800000, 0x142D70D2, 0x142D70C9),
+    (100.0, 0x3F800000, 0x3F800000, None),
 ]
+# Bits that ScalarGates gave for some sums, turned by one more place each time: the LSTM's hidden state and cell, the GRU's
+# hidden state.
+GATE_SUMS = [0.3, -1.7, 2.4, -0.9, 0.65, 30, -30, 0.1]
+GATE_BITS = [
+    (0x3CE6CE9F, 0x3E3CE49B, 0x3F2E5BF8), (0x3F6AB532, 0x410C2837, 0xBF29BADA), (0xBE93FE6D, 0xC1965910, 0xBFD99999),
+    (0xBDFB63EE, 0xBE419673, 0x3F800000)]
 
 
 def rounded(exact: fractions.Fraction) -> np.float32:
@@ -72,6 +79,29 @@ def test_the_functions_have_the_bits_of_the_engine():
             assert bits is None or int(function(np.array([x], np.float32)).view(np.uint32)[0]) == bits, (function, x)
 
 
+def test_the_gates_have_the_bits_of_the_engine():
+    for shift, expected in enumerate(GATE_BITS):
+        sums = np.roll(np.array(GATE_SUMS, np.float32), -shift)[:, None]
+        hidden, cell = integer_reference.lstm_step(sums[:4], sums[4])
+        results = hidden, cell, integer_reference.gru_step(sums[:3], sums[3:6], sums[7])
+        assert tuple(int(value.view(np.uint32)[0]) for value in results) == expected, shift
+
+
+def test_a_product_in_floats_is_summed_in_the_chains_of_the_engine():
+    random = np.random.default_rng(8)
+    x, weight = random.normal(0, 1, 11).astype(np.float32), random.normal(0, 1, (3, 11)).astype(np.float32)
+    for chains in (2, 4):
+        result = integer_reference.chained(x, weight, chains)
+        for row, found in zip(weight, result):
+            sums = [fractions.Fraction(0)] * chains
+            for column, (a, b) in enumerate(zip(x, row)):
+                exact = fractions.Fraction(float(a)) * fractions.Fraction(float(b)) + sums[column % chains]
+                sums[column % chains] = fractions.Fraction(float(rounded(exact)))
+            sums = [np.float32(float(value)) for value in sums]
+            total = sums[0] + sums[1] if chains == 2 else (sums[0] + sums[1]) + (sums[2] + sums[3])
+            assert found == total
+
+
 def test_softmax_sums_in_order_and_multiplies_by_the_inverse():
     x = np.random.default_rng(7).normal(0, 3, (2, 7)).astype(np.float32)
     for row, result in zip(x, integer_reference.softmax(x)):
@@ -87,13 +117,14 @@ def test_softmax_sums_in_order_and_multiplies_by_the_inverse():
 def test_the_constants_are_those_of_the_engine():
     text = FUNCTIONS.read_text()
     stored = {name: float(value.replace("_", "")) for name, value in re.findall(r"static var (\w+): Float \{ ([-\w.]+) \}", text)}
-    ours = {f"tanhP{index}": value for index, value in enumerate(integer_reference.TANH_P)}
-    ours |= {f"tanhQ{index}": value for index, value in enumerate(integer_reference.TANH_Q) if index}
+    ours = {f"gateA{index}": value for index, value in enumerate(integer_reference.GATE_A)}
+    ours |= {f"fractionA{index}": value for index, value in enumerate(integer_reference.FRACTION_A)}
     ours |= {f"expC{index}": value for index, value in enumerate(integer_reference.EXP_C) if index > 1}
     ours |= {
-        "tanhLimit": integer_reference.TANH_LIMIT, "expLimit": integer_reference.EXP_LIMIT,
+        "gateSigmoidLimit": integer_reference.GATE_SIGMOID_LIMIT, "gateTanhLimit": integer_reference.GATE_TANH_LIMIT,
+        "sigmoidLimit": integer_reference.SIGMOID_LIMIT, "expLimit": integer_reference.EXP_LIMIT,
         "roundingMagic": integer_reference.ROUNDING_MAGIC, "log2e": integer_reference.LOG2_E,
-        "ln2High": integer_reference.LN2_HIGH, "ln2Low": integer_reference.LN2_LOW}
+        "twoLog2e": integer_reference.TWO_LOG2_E, "ln2High": integer_reference.LN2_HIGH, "ln2Low": integer_reference.LN2_LOW}
     assert {name: stored.get(name) for name in ours} == ours
 
 
@@ -185,8 +216,9 @@ def test_a_model_has_the_multiply_adds_of_its_architecture(name):
         assert net.density == 1 if variant.density == 1 else 0.09 < net.density <= 0.1
 
 
-@pytest.mark.parametrize("name", [name for name, model in bench_models.MODELS.items() if INT8 in model[2]])
-@pytest.mark.parametrize("variant", [INT8, INT8_BLOCK90])
+@pytest.mark.parametrize(
+    "name,variant",
+    [(name, variant) for name, model in bench_models.MODELS.items() for variant in model[2] if variant.is_integer])
 def test_an_int8_model_keeps_to_seven_bits_and_agrees_with_onnx_runtime(name, variant):
     net, _ = bench_models.make(name, variant, 1)
     model = net.model()
@@ -197,10 +229,21 @@ def test_an_int8_model_keeps_to_seven_bits_and_agrees_with_onnx_runtime(name, va
     features = bench_models.ticks(np.random.default_rng(4), 60, net.features)
     reference = integer_reference.IntegerReference(model)
     expected, runtime = bench_models.run(model, features, reference)
-    products = sum(node.op_type in ("MatMul", "Gemm", "Conv") for node in model.graph.node)
+    products = sum({"MatMul": 1, "Gemm": 1, "Conv": 1, "LSTM": 2, "GRU": 2}.get(node.op_type, 0) for node in model.graph.node)
     assert reference.integer_products == products, "each product must be one of integers"
     assert np.abs(expected["probabilities"] - runtime["probabilities"]).max() < 1e-5
     assert np.ptp(expected["probabilities"], axis=0).min() > 0.01, "the outputs must depend on the features"
+
+
+@pytest.mark.parametrize("name", ["c_lstm", "d_gru"])
+def test_a_recurrent_node_and_its_products_and_gates_say_nearly_the_same(name):
+    models = [bench_models.make(name, variant, 1)[0].model() for variant in (INT8, INT8_EXPLICIT)]
+    features = bench_models.ticks(np.random.default_rng(4), 40, 40)
+    node, explicit = (integer_reference.run(model, features)["probabilities"] for model in models)
+    # A GRU node mixes the previous state as it was quantised into the new one, its explicit form as it was.
+    assert np.abs(node - explicit).max() < (0.05 if name == "d_gru" else 1e-5)
+    assert {"LSTM", "GRU"} & {node.op_type for node in models[0].graph.node}
+    assert not {"LSTM", "GRU"} & {node.op_type for node in models[1].graph.node}
 
 
 def test_a_pruned_model_is_zero_in_whole_blocks():

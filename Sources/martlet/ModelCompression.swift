@@ -1,0 +1,113 @@
+import ArgumentParser
+import Foundation
+import Inference
+import Recorder
+
+/// Options of the commands that make one model file of another.
+struct CompressionArguments: ParsableArguments {
+    @Argument(help: "The model, an ONNX file.")
+    var file: String
+
+    @Option(help: "The file to write.")
+    var out: String
+
+    @Option(help: "Ticks of the calibration feed to play; 0 for all.")
+    var ticks = 20_000
+
+    @Option(
+        help: "Tick and lot size of an instrument whose feed does not say, as SYMBOL:tick=0.01,lot=1. May be repeated.")
+    var instrument: [String] = []
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    /// The model's bytes, once the files are known to be there.
+    func read(calibration: String?) throws -> [UInt8] {
+        try checkReadable([file] + [calibration].compactMap { $0 })
+        _ = try inRange(ticks, "ticks", 0...Int.max)
+        let paths = [file, out].map { URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
+        guard paths[0] != paths[1] else {
+            throw CommandError(.usage, "--out \(out) is the model itself; give another file")
+        }
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw CommandError(.noInput, "\(file): the model cannot be opened")
+        }
+        return [UInt8](data)
+    }
+
+    func model(_ bytes: [UInt8]) throws -> Model {
+        do throws(CompressionError) { return try Model(readingOwnFeatures: bytes) } catch { throw failure(error) }
+    }
+
+    func failure(_ error: CompressionError) -> CommandError { CommandError(.data, "\(file): \(error)") }
+
+    /// The ticks to calibrate on.
+    func rows(_ path: String, for model: ModelMetadata, _ progress: inout ProgressLine) throws -> CalibrationRows {
+        var options = FeedReplay.Options()
+        options.ticksMax = ticks > 0 ? ticks : nil
+        options.instruments = try InstrumentArgument.parse(instrument)
+        let total = options.ticksMax
+        do throws(CalibrationFeed.Failure) {
+            return try CalibrationFeed.rows(path: path, for: model, options: options) {
+                progress.show("features", done: $0, total: total)
+            }
+        } catch {
+            if case .file = error { throw CommandError(.noInput, "\(error)") }
+            throw CommandError(.data, "\(error)")
+        }
+    }
+
+    /// Writes the whole file or none of it.
+    func write(_ bytes: [UInt8]) throws {
+        do { try Data(bytes).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {
+            throw CommandError(.noInput, "\(out) cannot be written: \(error.localizedDescription)")
+        }
+    }
+}
+
+/// How the outputs and the time of a model have changed. Field names are part of the command line's contract.
+struct ChangeReport: Encodable {
+    struct Horizon: Encodable {
+        let length: Int
+        let unit: String
+        let meanChange: Double
+        let greatestChange: Double
+        /// Share of ticks whose most probable class is another one.
+        let classChanges: Double
+    }
+
+    let ticks: Int
+    let horizons: [Horizon]
+    let nanosecondsBefore: Double
+    let nanosecondsAfter: Double
+
+    init(from before: Model, to after: Model, over rows: CalibrationRows, _ progress: inout ProgressLine) {
+        let change = OutputChange(from: before, to: after, over: rows) {
+            progress.show("comparing", done: $0, total: rows.count)
+        }
+        ticks = change.ticks
+        horizons = zip(change.horizons, before.metadata.horizons).map { result, horizon in
+            Horizon(
+                length: Int(horizon.length), unit: horizon.unit == .ticks ? "ticks" : "milliseconds",
+                meanChange: result.mean, greatestChange: result.greatest,
+                classChanges: Double(result.classChanges) / Double(max(change.ticks, 1)))
+        }
+        nanosecondsBefore = change.nanosecondsBefore
+        nanosecondsAfter = change.nanosecondsAfter
+    }
+
+    var lines: [String] {
+        horizons.map { horizon in
+            "horizon  \(horizon.length) \(horizon.unit): |change of a probability| "
+                + String(format: "mean %.5f, greatest %.5f, ", horizon.meanChange, horizon.greatestChange)
+                + String(format: "another class in %.2f %% of ticks", 100 * horizon.classChanges)
+        } + [
+            "measured \(ChangeReport.microseconds(nanosecondsBefore)) → "
+                + "\(ChangeReport.microseconds(nanosecondsAfter)) µs a tick, over \(Format.count(ticks)) ticks"
+        ]
+    }
+
+    static func microseconds(_ nanoseconds: Double) -> String { String(format: "%.3f", nanoseconds / 1000) }
+
+    static func percent(_ share: Double) -> String { String(format: "%.1f %%", 100 * share) }
+}
