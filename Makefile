@@ -6,6 +6,8 @@ SWIFT ?= swift
 BIN := .build/release/martlet
 VENV := .venv
 PYTORCH_VENV := .venv-pytorch
+PEERS_VENV := .venv-peers
+BENCH_MODELS := .build/bench-models
 PYTORCH_MODELS := .build/pytorch-models
 PYTHON := $(VENV)/bin/python
 FEED := feeds/simulated_sim1_20240102_mixed.dbn.zst
@@ -106,6 +108,20 @@ bench: bench-build ## Measure everything (minutes, on a quiet machine; MARTLET_F
 bench-smoke: bench-build ## Run every measurement at a tiny size, to see that it runs
 	@Tests/Benchmarks/run.sh smoke $(PYTHON) $(FEED) $(MODEL) > .build/bench-smoke.txt || { cat .build/bench-smoke.txt; exit 1; }
 
+$(PEERS_VENV)/.stamp:
+	$(call install,python3 $(VENV_PACKAGES))
+	@python3 -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install -q lightgbm==4.7.0
+	@$(PEERS_VENV)/bin/python -m pip install -q lleaves==1.3.0 'llvmlite==0.44.*' \
+		|| echo "lleaves cannot be installed here: it is left out"
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: build setup-test $(PEERS_VENV)/.stamp ## Measure the engine beside its peers (minutes; PEER=COMMAND adds a program)
+	@$(PYTHON) -m martlet.bench_models --out $(BENCH_MODELS) > $(BENCH_MODELS).txt
+	@PEER="$(PEER)" $(PYTHON) Tests/Benchmarks/ModelPeers/compare.py $(BENCH_MODELS) --martlet $(BIN) \
+		--peers-python $(PEERS_VENV)/bin/python --markdown $(BENCH_MODELS).md
+
 .PHONY: replay
 replay: build ## Publish FEED (a DBN file) for a processor, at SPEED
 	@$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --speed $(SPEED)
@@ -135,4 +151,4 @@ format: ## Format the Swift files in place
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf .build .build-* $(VENV) $(PYTORCH_VENV)
+	@rm -rf .build .build-* $(VENV) $(PYTORCH_VENV) $(PEERS_VENV)
