@@ -69,7 +69,7 @@ extension GraphCompiler {
         var matrix = Matrix(
             rows: map.rows, columns: map.columns, weights: weights.map { $0 == 0 ? 0 : $0 },
             bias: biases.map { $0 == 0 ? 0 : $0 })
-        if order == .rows, matrix.rows <= Matrix.narrowRowsMax { matrix.chains = 4 }
+        if order == .rows { matrix.chains = Matrix.chains(rows: matrix.rows) }
         if case .affine(let view, let scale, let offset) = value.value, isReadOnce(node.inputs[index]) {
             let plain = View(Operand(buffer: 0, count: scale.count), shape: value.shape)
             if let folded = folded(matrix, tables(plain), scale: scale, offset: offset) {

@@ -8,12 +8,12 @@ struct Matrix: Sendable {
     var weights: [Float]
     /// One per row. Never -0, see `SparseKernels`.
     var bias: [Float]
-    /// Partial sums of each output, by input index modulo this: 2, or 4 for a linear layer of few outputs.
+    /// Partial sums of each output, by input index modulo this: 2, or 4 or 8 for a linear layer of few outputs.
     var chains = 2
 
-    /// Outputs up to which a linear layer has 4 chains. With so few, 2 chains leave the multiply-adds waiting for each
-    /// other: 91 of the 406 ns of a pruned 144-256-128-3 network.
-    static let narrowRowsMax = 16
+    /// Chains of a linear layer. With few outputs, 2 chains leave the multiply-adds waiting for each other: 91 of the
+    /// 406 ns of a pruned 144-256-128-3 network.
+    static func chains(rows: Int) -> Int { rows <= 8 ? 8 : rows <= 16 ? 4 : 2 }
 
     /// Share of weights that are not zero.
     var density: Double {

@@ -1,7 +1,7 @@
 /// Products of a full matrix of at most 16 outputs and a vector, as the last layers of small models are.
 ///
-/// With one or two vectors of outputs, two chains would wait for each other's latency, so that there are four: inputs
-/// by index modulo 4, then (0 + 1) + (2 + 3), then + bias.
+/// With one or two vectors of outputs, two chains would wait for each other's latency, so that there are eight or four:
+/// inputs by index modulo that, then neighbours are added until one sum is left, then + bias.
 enum NarrowKernels {
     typealias Vector = SIMD8<Float>
 
@@ -12,26 +12,33 @@ enum NarrowKernels {
         bias: UnsafePointer<Vector>,
         destination: UnsafeMutablePointer<Vector>, floor: Vector
     ) {
-        var sum0 = Vector.zero
-        var sum1 = Vector.zero
-        var sum2 = Vector.zero
-        var sum3 = Vector.zero
+        var sums = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
+        var more = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
         var column = 0
-        while column &+ 3 < columns {
-            sum0.addProduct(Vector(repeating: source[column]), weights[column])
-            sum1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1])
-            sum2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2])
-            sum3.addProduct(Vector(repeating: source[column &+ 3]), weights[column &+ 3])
-            column &+= 4
+        while column &+ 7 < columns {
+            sums.0.addProduct(Vector(repeating: source[column]), weights[column])
+            sums.1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1])
+            sums.2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2])
+            sums.3.addProduct(Vector(repeating: source[column &+ 3]), weights[column &+ 3])
+            more.0.addProduct(Vector(repeating: source[column &+ 4]), weights[column &+ 4])
+            more.1.addProduct(Vector(repeating: source[column &+ 5]), weights[column &+ 5])
+            more.2.addProduct(Vector(repeating: source[column &+ 6]), weights[column &+ 6])
+            more.3.addProduct(Vector(repeating: source[column &+ 7]), weights[column &+ 7])
+            column &+= 8
         }
-        if column < columns { sum0.addProduct(Vector(repeating: source[column]), weights[column]) }
-        if column &+ 1 < columns {
-            sum1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1])
+        func add(_ offset: Int, _ sum: inout Vector) {
+            guard column &+ offset < columns else { return }
+            sum.addProduct(Vector(repeating: source[column &+ offset]), weights[column &+ offset])
         }
-        if column &+ 2 < columns {
-            sum2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2])
-        }
-        destination[0] = DenseKernels.finish(sum0 + sum1, sum2 + sum3, bias[0], floor)
+        add(0, &sums.0)
+        add(1, &sums.1)
+        add(2, &sums.2)
+        add(3, &sums.3)
+        add(4, &more.0)
+        add(5, &more.1)
+        add(6, &more.2)
+        destination[0] = DenseKernels.finish(
+            (sums.0 + sums.1) + (sums.2 + sums.3), (more.0 + more.1) + (more.2 + more.3), bias[0], floor)
     }
 
     /// Up to 16 outputs.

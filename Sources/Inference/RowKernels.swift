@@ -4,7 +4,7 @@
 /// those that hold a weight that is not zero (all, for a full matrix), each with the place of its input in a row. So
 /// one form serves full and block-sparse matrices, convolutions and matrix products; and each weight is loaded once
 /// for several rows. The order of additions is that of `DenseKernels` and `NarrowKernels`: each chain in ascending
-/// order, then even + odd or (0 + 1) + (2 + 3), then + bias.
+/// order, then neighbours are added until one sum is left, then + bias.
 enum RowKernels {
     typealias Vector = SIMD8<Float>
 
@@ -64,7 +64,7 @@ enum RowKernels {
     /// - Parameters:
     ///   - starts: Where each of the `rows` rows begins in the source.
     ///   - stride: Vectors from one row of results to the next.
-    ///   - chainCount: 2 or 4.
+    ///   - chainCount: 2, or 4 for up to 16 outputs, or 8 for up to 8.
     @inline(__always)
     static func run(
         _ first: Panel, source: UnsafePointer<Float>, starts: UnsafePointer<Int32>, rows: Int, vectors: Int,
@@ -78,17 +78,21 @@ enum RowKernels {
             if rows == 1 {
                 single(panel, source, starts, target, isWide: isWide, chainCount: chainCount, floor: floor)
             } else {
-                var row = 0
-                while row < rows {
-                    // The last six rows are full ones, too, if there are six.
-                    let begin = max(min(row, rows &- 6), 0)
-                    let six = Rows(starts, first: begin, count: rows, stride: stride)
-                    if isWide {
-                        wide6(panel, source, six, target, chainCount: chainCount, floor: floor)
+                // As few tiles as there can be, all of one height; the last ones overlap.
+                let tiles = (rows &+ 5) / 6
+                let height = max((rows &+ tiles &- 1) / tiles, 4)
+                for tile in 0..<tiles {
+                    let begin = max(min(tile &* height, rows &- height), 0)
+                    let some = Rows(starts, first: begin, count: rows, stride: stride)
+                    if !isWide {
+                        narrow6(panel, source, some, target, chainCount: chainCount, floor: floor)
+                    } else if height == 6 {
+                        wide(panel, source, some, target, chainCount: chainCount, floor: floor, height: 6)
+                    } else if height == 5 {
+                        wide(panel, source, some, target, chainCount: chainCount, floor: floor, height: 5)
                     } else {
-                        narrow6(panel, source, six, target, chainCount: chainCount, floor: floor)
+                        wide(panel, source, some, target, chainCount: chainCount, floor: floor, height: 4)
                     }
-                    row &+= 6
                 }
             }
             var columns = 0
@@ -101,25 +105,26 @@ enum RowKernels {
         }
     }
 
-    @inline(__always)
-    private static func wide6(
+    /// 4, 5 or 6 rows of 16 outputs: a constant where it is called, so that each height has loops of its own.
+    @_transparent
+    private static func wide(
         _ panel: Panel, _ source: UnsafePointer<Float>, _ rows: Rows, _ destination: UnsafeMutablePointer<Vector>,
-        chainCount: Int, floor: Vector
+        chainCount: Int, floor: Vector, height: Int
     ) {
         var rest = panel
-        let first = pass6(&rest, 0, source, rows)
-        var sums = first + pass6(&rest, 1, source, rows)
+        let first = pass(&rest, 0, source, rows, height)
+        var sums = first + pass(&rest, 1, source, rows, height)
         if chainCount == 4 {
-            let third = pass6(&rest, 2, source, rows)
-            sums = sums + (third + pass6(&rest, 3, source, rows))
+            let third = pass(&rest, 2, source, rows, height)
+            sums = sums + (third + pass(&rest, 3, source, rows, height))
         }
         let (low, high) = (panel.bias[0], panel.bias[1])
         put(sums.a0 + low, sums.b0 + high, destination + rows.places.0, floor)
         put(sums.a1 + low, sums.b1 + high, destination + rows.places.1, floor)
         put(sums.a2 + low, sums.b2 + high, destination + rows.places.2, floor)
         put(sums.a3 + low, sums.b3 + high, destination + rows.places.3, floor)
-        put(sums.a4 + low, sums.b4 + high, destination + rows.places.4, floor)
-        put(sums.a5 + low, sums.b5 + high, destination + rows.places.5, floor)
+        if height > 4 { put(sums.a4 + low, sums.b4 + high, destination + rows.places.4, floor) }
+        if height > 5 { put(sums.a5 + low, sums.b5 + high, destination + rows.places.5, floor) }
     }
 
     @inline(__always)
@@ -130,9 +135,10 @@ enum RowKernels {
         var rest = panel
         let first = narrowPass6(&rest, 0, source, rows)
         var sums = first + narrowPass6(&rest, 1, source, rows)
-        if chainCount == 4 {
-            let third = narrowPass6(&rest, 2, source, rows)
-            sums = sums + (third + narrowPass6(&rest, 3, source, rows))
+        if chainCount > 2 { sums = sums + narrowPair(&rest, 2, source, rows) }
+        if chainCount > 4 {
+            let fifth = narrowPair(&rest, 4, source, rows)
+            sums = sums + (fifth + narrowPair(&rest, 6, source, rows))
         }
         let bias = panel.bias[0]
         put(sums.a0 + bias, destination + rows.places.0, floor)
@@ -141,6 +147,15 @@ enum RowKernels {
         put(sums.a3 + bias, destination + rows.places.3, floor)
         put(sums.a4 + bias, destination + rows.places.4, floor)
         put(sums.a5 + bias, destination + rows.places.5, floor)
+    }
+
+    /// Two neighbouring chains, added.
+    @inline(__always)
+    private static func narrowPair(
+        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ rows: Rows
+    ) -> Sums6 {
+        let first = narrowPass6(&panel, chain, source, rows)
+        return first + narrowPass6(&panel, chain &+ 1, source, rows)
     }
 
     /// One chain of 6 rows times 8 outputs.
@@ -166,10 +181,10 @@ enum RowKernels {
         return sums
     }
 
-    /// One chain of 6 rows.
-    @inline(__always)
-    private static func pass6(
-        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ rows: Rows
+    /// One chain of up to 6 rows.
+    @_transparent
+    private static func pass(
+        _ panel: inout Panel, _ chain: Int, _ source: UnsafePointer<Float>, _ rows: Rows, _ height: Int
     ) -> Sums6 {
         let (x0, x1, x2) = (source + rows.starts.0, source + rows.starts.1, source + rows.starts.2)
         let (x3, x4, x5) = (source + rows.starts.3, source + rows.starts.4, source + rows.starts.5)
@@ -191,12 +206,16 @@ enum RowKernels {
             x = Vector(repeating: x3[place])
             sums.a3.addProduct(x, low)
             sums.b3.addProduct(x, high)
-            x = Vector(repeating: x4[place])
-            sums.a4.addProduct(x, low)
-            sums.b4.addProduct(x, high)
-            x = Vector(repeating: x5[place])
-            sums.a5.addProduct(x, low)
-            sums.b5.addProduct(x, high)
+            if height > 4 {
+                x = Vector(repeating: x4[place])
+                sums.a4.addProduct(x, low)
+                sums.b4.addProduct(x, high)
+            }
+            if height > 5 {
+                x = Vector(repeating: x5[place])
+                sums.a5.addProduct(x, low)
+                sums.b5.addProduct(x, high)
+            }
             places += 1
             weights += 2
         }
@@ -221,11 +240,11 @@ enum RowKernels {
             }
             put(sums.a + panel.bias[0], sums.b + panel.bias[1], destination, floor)
         } else {
-            let first = pass1(&rest, 0, row)
-            var sum = first + pass1(&rest, 1, row)
-            if chainCount == 4 {
-                let third = pass1(&rest, 2, row)
-                sum = sum + (third + pass1(&rest, 3, row))
+            var sum = pair1(&rest, 0, row)
+            if chainCount > 2 { sum = sum + pair1(&rest, 2, row) }
+            if chainCount > 4 {
+                let third = pair1(&rest, 4, row)
+                sum = sum + (third + pair1(&rest, 6, row))
             }
             sum = sum + panel.bias[0]
             destination[0] = sum.replacing(with: floor, where: sum .< floor)
@@ -243,6 +262,12 @@ enum RowKernels {
             panel.weights += 2
         }
         return sums
+    }
+
+    @inline(__always)
+    private static func pair1(_ panel: inout Panel, _ chain: Int, _ row: UnsafePointer<Float>) -> Vector {
+        let first = pass1(&panel, chain, row)
+        return first + pass1(&panel, chain &+ 1, row)
     }
 
     @inline(__always)

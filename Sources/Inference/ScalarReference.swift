@@ -105,7 +105,7 @@ public struct ScalarReference {
 
     // MARK: Products
 
-    /// Chains of multiply-adds by input index modulo 2 or 4; then (0 + 1) + (2 + 3), then + bias.
+    /// Chains of multiply-adds by input index modulo 2, 4 or 8; then neighbours are added until one is left, then + bias.
     private func run(_ linear: LinearLayer, _ destination: Operand) {
         let source = memory.floats(linear.source)
         let matrix = linear.matrix
@@ -117,9 +117,10 @@ public struct ScalarReference {
                         source[Int(start + linear.columnOffsets[column])], matrix.weights[row * matrix.columns + column]
                     )
                 }
-                let first = chains[0] + chains[1]
-                let sum = matrix.chains == 4 ? first + (chains[2] + chains[3]) : first
-                return ScalarFunctions.apply(linear.activation, sum + matrix.bias[row])
+                while chains.count > 1 {
+                    chains = stride(from: 0, to: chains.count, by: 2).map { chains[$0] + chains[$0 + 1] }
+                }
+                return ScalarFunctions.apply(linear.activation, chains[0] + matrix.bias[row])
             }
             store(sums, linear.order, to: destination.part(index * linear.rowWidth, linear.rowWidth))
         }
