@@ -5,6 +5,8 @@ SHELL := /bin/bash
 SWIFT ?= swift
 BIN := .build/release/martlet
 VENV := .venv
+PYTORCH_VENV := .venv-pytorch
+PYTORCH_MODELS := .build/pytorch-models
 PYTHON := $(VENV)/bin/python
 FEED := feeds/simulated_sim1_20240102_mixed.dbn.zst
 MODEL := models/default.onnx
@@ -72,6 +74,26 @@ test: setup-test ## Build and run every test
 	@MARTLET_ONNX_SUITE=$(ONNX_SUITE) $(MAKE) --no-print-directory fuzz-smoke
 	@$(MAKE) --no-print-directory bench-smoke
 
+# Torch has a virtual environment of its own, because of its size.
+$(PYTORCH_VENV)/.stamp: python/requirements-pytorch.txt python/pyproject.toml
+	$(call install,python3 $(VENV_PACKAGES))
+	@python3 -m venv $(PYTORCH_VENV)
+	@$(PYTORCH_VENV)/bin/python -m pip install -q -r python/requirements-pytorch.txt
+	@$(PYTORCH_VENV)/bin/python -m pip install -q --no-deps -e python
+	@touch $@
+
+.PHONY: setup-pytorch
+setup-pytorch: $(PYTORCH_VENV)/.stamp ## Install PyTorch, for docs/PYTORCH.md
+
+.PHONY: test-pytorch
+test-pytorch: build setup-pytorch ## Train, export and run models of PyTorch (minutes, and a gigabyte of disk)
+	@$(PYTORCH_VENV)/bin/python -m pytest -q python/tests/test_pytorch_export.py
+	@rm -rf $(PYTORCH_MODELS)
+	@$(PYTORCH_VENV)/bin/python python/examples/pytorch_models.py --out $(PYTORCH_MODELS)
+	@for model in $(PYTORCH_MODELS)/*.onnx; do \
+		$(BIN) model verify $$model --json > $${model%.onnx}.json || { cat $${model%.onnx}.json; exit 1; }; \
+		echo "verified $$model"; done
+
 .PHONY: bench-build
 bench-build: setup-test
 	@for product in martlet ring-bench DBNBench FeatureBench ModelBench; do $(SWIFT) build -c release --product $$product || exit 1; done
@@ -113,4 +135,4 @@ format: ## Format the Swift files in place
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf .build .build-* $(VENV)
+	@rm -rf .build .build-* $(VENV) $(PYTORCH_VENV)

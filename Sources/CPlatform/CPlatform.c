@@ -120,6 +120,15 @@ int martlet_thread_pin(int cpu) {
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+int martlet_cpu_check(int cpu) {
+    cpu_set_t before;
+    int error = pthread_getaffinity_np(pthread_self(), sizeof before, &before);
+    if (error) return error;
+    error = martlet_thread_pin(cpu);
+    if (error) return error;
+    return pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+}
+
 int martlet_thread_avoid(int cpu) {
     if (cpu < 0 || cpu >= CPU_SETSIZE) return EINVAL;
     cpu_set_t set;

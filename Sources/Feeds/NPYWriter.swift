@@ -1,11 +1,13 @@
 internal import Glibc
 
-/// What went wrong while an array file was written.
+/// What went wrong while an array file was read or written.
 public enum NPYError: Error, Equatable, CustomStringConvertible {
     /// The file could not be opened, written or closed; `errorNumber` is errno.
     case system(operation: String, path: String, errorNumber: Int32)
     /// An append was not a whole number of rows.
     case partialRow(path: String, found: Int, expectedMultipleOf: Int)
+    /// The file is not an array that can be read; `byteOffset` says where that shows.
+    case format(path: String, byteOffset: Int, reason: String)
 
     public var description: String {
         switch self {
@@ -13,6 +15,8 @@ public enum NPYError: Error, Equatable, CustomStringConvertible {
             "cannot \(operation) \(path): \(String(cString: strerror(errorNumber)))"
         case .partialRow(let path, let found, let expected):
             "\(path): found \(found) bytes to append, expected a multiple of \(expected) (one row)"
+        case .format(let path, let byteOffset, let reason):
+            "\(path): not an array that can be read: \(reason), at byte \(byteOffset)"
         }
     }
 }

@@ -3,7 +3,7 @@ import ONNX
 /// GRU, LSTM and RNN: the products of all inputs at once, then one step after the other.
 extension GraphCompiler {
     /// A recurrent node's shapes, read and checked.
-    private struct Recurrence {
+    struct Recurrence {
         var gates: Int
         var units: Int
         var inputs: Int
@@ -19,6 +19,8 @@ extension GraphCompiler {
 
         var rows: Int { gates * units }
         var paddedUnits: Int { (units + 15) / 16 * 16 }
+        /// Whether a step is one product of the hidden state, so that several steps can be taken side by side.
+        var isBatched: Bool { gates != 3 || linearBeforeReset }
         var isRagged: Bool { lengths.contains { $0 < steps } }
 
         /// The steps of a sequence in the order in which a direction takes them.
@@ -49,7 +51,10 @@ extension GraphCompiler {
 
     // MARK: Reading the node
 
-    private func recurrence(_ node: Node) throws(ModelError) -> Recurrence {
+    /// What is known of a recurrent node, or nil where it cannot be run.
+    func recurrentShape(_ node: Node) -> Recurrence? { try? recurrence(node) }
+
+    func recurrence(_ node: Node) throws(ModelError) -> Recurrence {
         let gates = ["LSTM": 4, "GRU": 3, "RNN": 1][node.operatorName] ?? 1
         var known: Set<String> = ["direction", "hidden_size", "layout", "activations"]
         if gates == 3 { known.insert("linear_before_reset") }
@@ -121,7 +126,7 @@ extension GraphCompiler {
     }
 
     /// One half of the bias: 0 is that of the input products, 1 that of the hidden ones.
-    private func bias(_ node: Node, _ shape: Recurrence, direction: Int, half: Int) throws(ModelError) -> [Float] {
+    func bias(_ node: Node, _ shape: Recurrence, direction: Int, half: Int) throws(ModelError) -> [Float] {
         guard let tensor = try floatsInput(node, 3, "the bias"), let floats = tensor.floats else { return [] }
         guard tensor.shape == [shape.directions, 2 * shape.rows] else {
             throw refused(node, "a bias of shape \(tensor.shape), expected [\(shape.directions), \(2 * shape.rows)]")
@@ -133,7 +138,7 @@ extension GraphCompiler {
     // MARK: Products
 
     /// The products of the inputs of every step and sequence, a row each.
-    private mutating func inputProducts(
+    mutating func inputProducts(
         _ node: Node, _ shape: Recurrence, _ direction: Int
     ) throws(ModelError) -> ProductResult {
         let first = direction * shape.rows

@@ -78,7 +78,7 @@ extension GraphCompiler {
     }
 
     /// The ticks of a streamed value from one age to another.
-    private mutating func ticks(
+    mutating func ticks(
         _ name: String, from oldest: Int, to newest: Int, _ node: Node
     ) throws(ModelError) -> ShapedValue {
         guard let stream = streams[name] else { throw refused(node, "input '\(name)' is not streamed") }
@@ -257,9 +257,10 @@ extension GraphCompiler {
         let barriers = plan.barriers.map { "'\($0.name)' (\($0.operator)): \($0.reason)" }.joined(separator: "; ")
         if mode == .recompute { return "a window of \(windowTicks) ticks, computed anew on every tick as asked for" }
         if plan.isEmpty { return "a window of \(windowTicks) ticks, computed anew on every tick because of node \(barriers)" }
+        let windows = plan.windowTicks.isEmpty ? "" : ", each of its windows under way by itself"
         guard plan.barriers.isEmpty else {
             return "a window of \(windowTicks) ticks, one tick at a time up to node \(barriers)"
         }
-        return "a window of \(windowTicks) ticks, run one tick at a time"
+        return "a window of \(windowTicks) ticks, run one tick at a time" + windows
     }
 }

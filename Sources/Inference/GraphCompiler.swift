@@ -47,6 +47,8 @@ struct GraphCompiler {
     var streaming: StreamPlan?
     /// Those values, by name.
     var streams: [String: StreamedValue] = [:]
+    /// Values with a row for each window under way, by name.
+    var staggers: [String: StaggeredValue] = [:]
     /// States that only keep the newest rows of a value, by the name of the value that joins them with a new one.
     var ringStates: [String: RingState] = [:]
     /// The states of the model contract, by the name of their input.
@@ -74,8 +76,11 @@ struct GraphCompiler {
     /// Compiles all nodes in their order.
     mutating func compileNodes() throws(ModelError) {
         for node in graph.nodes {
-            if let plan = streaming, node.inputs.contains(where: { streams[$0] != nil }), !isConstant(node) {
-                try compileStreamed(node, plan)
+            if let plan = streaming, !isConstant(node),
+                node.inputs.contains(where: { streams[$0] != nil || staggers[$0] != nil })
+            {
+                let isStaggered = plan.staggered[node.key] != nil || node.inputs.contains { staggers[$0] != nil }
+                if isStaggered { try compileStaggered(node, plan) } else { try compileStreamed(node, plan) }
             } else {
                 try compile(node)
             }

@@ -13,7 +13,10 @@ struct MatrixPacking {
     /// Whether the matrix is one panel, summed in 4 chains.
     let isNarrow: Bool
     var isSparse = false
-    var predictedCycles = 0.0
+    /// Predicted cost of either form; nil where there is none.
+    var denseCycles = 0.0
+    var sparseCycles: Double?
+    var predictedCycles: Double { isSparse ? sparseCycles ?? denseCycles : denseCycles }
 
     private let matrix: Matrix
     /// For each output in panel order the matrix row, or nil for padding.

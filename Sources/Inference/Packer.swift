@@ -181,7 +181,7 @@ struct Packer {
         trees.append(packed)
         scratchBytes = max(scratchBytes, packed.layout.scratchBytes)
         planned.kernels.append(packed.summary)
-        planned.nanoseconds += packed.predictedNanoseconds
+        planned.predicted.other += packed.predictedNanoseconds
     }
 
     private func packPush(_ source: Operand, _ destination: Operand, in step: inout Step) {
@@ -235,7 +235,7 @@ struct Packer {
             step.product.weights = append(panels.weights)
         }
         step.product.bias = append(Packer.padded(packing.bias) + Array(repeating: 0, count: 8))
-        planned.add(linear.matrix, packing, rows: linear.rowStarts.count)
+        planned.add(linear.matrix, packing, rows: linear.rowStarts.count, exceedsL1: exceedsL1)
     }
 
     /// The cheaper of a matrix's dense and sparse form, by `PlannerCosts` or as the policy demands.
@@ -247,7 +247,8 @@ struct Packer {
         case .sparse: packing.isSparse = !packing.isNarrow || rows > 1
         case .predicted: packing.isSparse = sparse < dense && (!packing.isNarrow || rows > 1)
         }
-        packing.predictedCycles = packing.isSparse ? sparse : dense
+        packing.denseCycles = dense
+        packing.sparseCycles = packing.isNarrow && rows == 1 ? nil : sparse
     }
 
     private mutating func pack(_ packing: MatrixPacking, _ places: [Int32], in product: inout PackedProduct) {
@@ -302,7 +303,7 @@ struct Packer {
             scales: append(packing.inPanelOrder(linear.scales, padding: 0)),
             bias: append(packing.inPanelOrder(linear.bias, padding: 0)))
         step.table = append([product])
-        planned.add(linear, packing, isSparse: isSparse, cycles: isSparse ? sparse : dense)
+        planned.add(linear, packing, isSparse: isSparse, dense: dense, sparse: sparse)
     }
 
     // MARK: Memory

@@ -6,35 +6,80 @@ struct LayerFigures {
     var nonZeroWeights = 0
     var blocks = 0
     var keptBlocks = 0
+    /// Multiply-adds that the chosen kernels do, padding included.
+    var executedMultiplyAdds = 0
     var kernels: [String] = []
-    var nanoseconds = 0.0
+    var predicted = PredictedTime()
+    /// What all matrices cost as dense ones, and as sparse ones.
+    var denseNanoseconds = 0.0
+    var sparseNanoseconds = 0.0
+    var hasAlternative = false
     var precision = "fp32"
 
-    mutating func add(_ matrix: Matrix, _ packing: MatrixPacking, rows: Int) {
+    mutating func add(_ matrix: Matrix, _ packing: MatrixPacking, rows: Int, exceedsL1: Bool) {
         multiplyAdds += matrix.weights.count * rows
         weights += matrix.weights.count
         nonZeroWeights += matrix.weights.count { $0 != 0 }
         blocks += packing.panels * packing.columns
         keptBlocks += packing.blockCount
+        let blocks = packing.isSparse ? packing.blockCount : packing.panels * packing.columns
+        executedMultiplyAdds += blocks * packing.vectors * 8 * rows
         kernels.append(
             "\(packing.isSparse ? "block-sparse" : "dense") \(packing.vectors * 8)×1"
                 + (rows > 1 ? ", \(rows) rows" : ""))
-        nanoseconds += packing.predictedCycles / PlannerCosts.gigahertz
+        add(dense: packing.denseCycles, sparse: packing.sparseCycles, isSparse: packing.isSparse)
+        let nanoseconds = packing.predictedCycles / PlannerCosts.gigahertz
+        if rows > 1 {
+            predicted.arithmetic += nanoseconds
+        } else if exceedsL1 {
+            predicted.secondLevel += nanoseconds
+        } else {
+            predicted.firstLevel += nanoseconds
+        }
     }
 
-    mutating func add(_ linear: IntegerLinearLayer, _ packing: IntegerPacking, isSparse: Bool, cycles: Double) {
+    /// - Parameter dense: Cycles of one row; `sparse` likewise.
+    mutating func add(
+        _ linear: IntegerLinearLayer, _ packing: IntegerPacking, isSparse: Bool, dense: Double, sparse: Double
+    ) {
         let rows = linear.rowStarts.count
         multiplyAdds += linear.matrix.weights.count * rows
         weights += linear.matrix.weights.count
         nonZeroWeights += linear.matrix.weights.count { $0 != 0 }
         blocks += packing.groupsOfPanel.count * packing.groups
         keptBlocks += packing.blockCount
+        let blockOutputs = packing.blockVectors * 8
+        executedMultiplyAdds +=
+            (isSparse ? packing.blockCount * blockOutputs : packing.outputVectors * 8 * packing.groups) * 4 * rows
         kernels.append(
-            "\(isSparse ? "block-sparse" : "dense") \(packing.blockVectors * 8)×4, \(packing.arithmetic)"
+            "\(isSparse ? "block-sparse" : "dense") \(blockOutputs)×4, \(packing.arithmetic)"
                 + (rows > 1 ? ", \(rows) rows" : ""))
-        nanoseconds += cycles * Double(rows) / PlannerCosts.gigahertz
+        add(dense: dense * Double(rows), sparse: sparse * Double(rows), isSparse: isSparse)
+        predicted.arithmetic += (isSparse ? sparse : dense) * Double(rows) / PlannerCosts.gigahertz
         precision = "int8"
     }
+
+    private mutating func add(dense: Double, sparse: Double?, isSparse: Bool) {
+        denseNanoseconds += dense / PlannerCosts.gigahertz
+        // The cost of the matrix as a sparse one, or as it is where there is no sparse kernel for it.
+        sparseNanoseconds += (sparse ?? dense) / PlannerCosts.gigahertz
+        hasAlternative = hasAlternative || sparse != nil
+    }
+}
+
+/// A predicted time by what bounds it, so that it can be scaled to another machine.
+public struct PredictedTime: Sendable, Equatable {
+    /// Nanoseconds that loads from the first-level cache take.
+    public var firstLevel = 0.0
+    /// Nanoseconds that loads from the second-level cache take.
+    public var secondLevel = 0.0
+    /// Nanoseconds that multiply-adds take.
+    public var arithmetic = 0.0
+    /// Nanoseconds of anything else.
+    public var other = 0.0
+
+    /// Nanoseconds on the machine that the planner's constants are of.
+    public var total: Double { firstLevel + secondLevel + arithmetic + other }
 }
 
 /// One layer of a model's plan, as people read it.
@@ -60,7 +105,15 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
     /// Bytes of packed weights, indices and biases.
     public let packedByteCount: Int
     /// Predicted time of the layer's products.
-    public let predictedNanoseconds: Double
+    public var predictedNanoseconds: Double { predicted.total }
+    /// The same by what bounds it.
+    public let predicted: PredictedTime
+    /// Predicted time of the products if their matrices were packed as dense and as sparse: why the kernel was chosen. Nil
+    /// where there was nothing to choose.
+    public let alternatives: (denseNanoseconds: Double, sparseNanoseconds: Double)?
+    /// Multiply-adds that the chosen kernels do: fewer than `multiplyAdds` where blocks are left out, more where
+    /// outputs are padded.
+    public let executedMultiplyAdds: Int
     /// Whether the layer runs when the outputs are out: it is needed by later ticks only.
     public let isLater: Bool
     /// Whether the layer depends on the state alone and runs ahead of the next tick.
@@ -77,7 +130,10 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
         kernel = figures.kernels.joined(separator: ", ")
         precision = figures.precision
         self.packedByteCount = packedByteCount
-        predictedNanoseconds = figures.nanoseconds
+        predicted = figures.predicted
+        alternatives = figures.hasAlternative ? (figures.denseNanoseconds, figures.sparseNanoseconds) : nil
+        // Products of two values have no packing: all of it is done.
+        executedMultiplyAdds = figures.weights == 0 ? figures.multiplyAdds : figures.executedMultiplyAdds
         self.isLater = isLater
         self.isAhead = isAhead
     }

@@ -3,7 +3,7 @@ public import ONNX
 /// Any ONNX graph of fixed shapes, ready to run: tensors in, tensors out. For tools, tests and models that are not of
 /// the streaming contract; what runs on every tick is a `Model`.
 public struct Program: Sendable {
-    private let storage: PlanStorage
+    let storage: PlanStorage
 
     /// The layers in the order in which they run.
     public var plan: [PlannedLayer] { storage.layers }
@@ -80,23 +80,13 @@ struct ProgramRunner: ~Copyable {
         memory.runCurrent(features: UnsafePointer(memory.arena.assumingMemoryBound(to: Float.self)), state: state)
     }
 
-    private func address(_ operand: Operand) -> UnsafeMutableRawPointer {
+    func address(_ operand: Operand) -> UnsafeMutableRawPointer {
         let storage = self.storage.list.buffers[operand.buffer].storage
         return memory.arena + self.storage.placement.offsets[operand.buffer] + operand.offset * storage.byteCount
     }
 
     mutating func set(_ operand: Operand, _ tensor: Tensor) {
-        let target = address(operand)
-        func store<Element: BitwiseCopyable>(_ values: [Element]) {
-            values.withUnsafeBytes { if let base = $0.baseAddress { target.copyMemory(from: base, byteCount: $0.count) } }
-        }
-        if let floats = tensor.floatValues {
-            store(floats)
-        } else if let integers = tensor.integerValues {
-            store(integers)
-        } else if let doubles = tensor.doubles {
-            store(doubles)
-        }
+        tensor.store(at: address(operand))
     }
 
     /// The value of an output.
@@ -104,21 +94,42 @@ struct ProgramRunner: ~Copyable {
         guard let (view, type) = storage.list.outputs[name] else {
             preconditionFailure("Only outputs of the plan are asked for.")
         }
-        let source = address(view.operand)
-        func load<Element: BitwiseCopyable>(_ element: Element.Type) -> [Element] {
-            let base = source.assumingMemoryBound(to: element)
-            return view.indices.map { base[$0] }
-        }
-        if view.count == 0 { return Tensor(name: name, shape: view.shape, empty: type) }
-        switch Storage(type) {
-        case .float, .byte: return Tensor(name: name, shape: view.shape, floats: load(Float.self), type: type)
-        case .integer: return Tensor(name: name, shape: view.shape, integers: load(Int64.self), type: type)
-        case .double: return Tensor(name: name, shape: view.shape, elements: .double(load(Double.self)))
-        }
+        return Tensor(name: name, view: view, type: type, at: address(view.operand))
     }
 }
 
 extension Tensor {
+    /// Writes the elements in the form of their storage.
+    func store(at target: UnsafeMutableRawPointer) {
+        func store<Element: BitwiseCopyable>(_ values: [Element]) {
+            values.withUnsafeBytes { if let base = $0.baseAddress { target.copyMemory(from: base, byteCount: $0.count) } }
+        }
+        if let floats = floatValues {
+            store(floats)
+        } else if let integers = integerValues {
+            store(integers)
+        } else if let doubles {
+            store(doubles)
+        }
+    }
+
+    /// Reads the elements of a view whose operand begins at `source`.
+    init(name: String, view: View, type: ElementType, at source: UnsafeMutableRawPointer) {
+        func load<Element: BitwiseCopyable>(_ element: Element.Type) -> [Element] {
+            let base = source.assumingMemoryBound(to: element)
+            return view.indices.map { base[$0] }
+        }
+        if view.count == 0 {
+            self.init(name: name, shape: view.shape, empty: type)
+            return
+        }
+        switch Storage(type) {
+        case .float, .byte: self.init(name: name, shape: view.shape, floats: load(Float.self), type: type)
+        case .integer: self.init(name: name, shape: view.shape, integers: load(Int64.self), type: type)
+        case .double: self.init(name: name, shape: view.shape, elements: .double(load(Double.self)))
+        }
+    }
+
     /// A tensor of a shape with a 0 in it.
     init(name: String, shape: [Int], empty type: ElementType) {
         switch Storage(type) {

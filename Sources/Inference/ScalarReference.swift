@@ -3,8 +3,8 @@
 ///
 /// It gives the same bits as the engine for finite inputs.
 public struct ScalarReference {
-    private let list: LayerList
-    private var memory: ScalarMemory
+    let list: LayerList
+    private(set) var memory: ScalarMemory
 
     /// Starts from a state of zeros.
     public init(model: Model) {
@@ -40,7 +40,7 @@ public struct ScalarReference {
         return result
     }
 
-    private func runAhead() {
+    func runAhead() {
         guard list.aheadStart < list.layers.count else { return }
         for layer in list.layers[list.aheadStart...] { run(layer) }
     }
@@ -50,7 +50,7 @@ public struct ScalarReference {
         return (0..<operand.count).map { floats[$0] }
     }
 
-    private func run(_ layer: Layer) {
+    func run(_ layer: Layer) {
         switch layer.operation {
         case .gather(let source, let indices, let fill):
             let floats = memory.floats(source)

@@ -41,6 +41,11 @@ struct StreamPlan {
     /// The first nodes that need their whole window, with the reason: name, operator, reason.
     var barriers: [(name: String, operator: String, reason: String)] = []
 
+    /// Steps of a recurrent node's window, by the node's first output.
+    var windowTicks: [String: Int] = [:]
+    /// Values of which there is one row for each window that is under way: the axis of the rows. The last row is that of
+    /// the window that ends with this tick.
+    var staggered: [String: Int] = [:]
     /// Nodes that compute something, other than where elements are.
     var computingNodes = 0
 
@@ -60,6 +65,7 @@ struct StreamAnalysis {
     private var reasons: [String: String] = [:]
     private var reaches: [String: Int] = [:]
     private var windows: [String: SlidingWindow] = [:]
+    private var staggered: [String: Int] = [:]
 
     init(_ compiler: GraphCompiler) {
         self.compiler = compiler
@@ -75,10 +81,12 @@ struct StreamAnalysis {
     mutating func plan(features: String, window: Int) -> StreamPlan {
         times[features] = TimeAxis(axis: 1, shift: window - 1, low: 0, high: window - 1)
         let nodes = compiler.graph.nodes
-        for node in nodes where node.inputs.contains(where: { times[$0] != nil }) {
+        for node in nodes where node.inputs.contains(where: { times[$0] != nil || staggered[$0] != nil }) {
             // A node of constants alone was computed at load.
             guard node.outputs.contains(where: { !$0.isEmpty && !isConstant($0) }) else { continue }
-            if let time = time(node) {
+            if let axis = staggeredAxis(node) {
+                staggered[node.key] = axis
+            } else if let time = time(node) {
                 for output in node.outputs where !output.isEmpty { times[output] = time }
             }
         }
@@ -99,10 +107,28 @@ struct StreamAnalysis {
         for output in compiler.graph.outputs {
             if let time = times[output.name] { demand(output.name, 0, shape(output.name)[time.axis] - 1) }
         }
-        for node in nodes.reversed() where node.inputs.contains(where: { times[$0] != nil }) {
+        // Staggered values of which more than their windows under way are read.
+        var spoilt: Set<String> = []
+        // Positions that must move, though they are read when they are new.
+        var moving: [String: Int] = [:]
+        for node in nodes.reversed()
+        where node.inputs.contains(where: { times[$0] != nil || staggered[$0] != nil }) {
             let outputs = node.outputs.filter { !$0.isEmpty }
+            if staggered[node.key] != nil, !spoilt.contains(node.key) {
+                plan.staggered[node.key] = staggered[node.key]
+                if StreamAnalysis.recurrent.contains(node.operatorName) {
+                    plan.computingNodes += 1
+                    plan.windowTicks[node.key] = shape(node.inputs[0])[0]
+                    moving[node.inputs[0]] = shape(node.inputs[0])[0] - 1
+                    plan.lags[node.inputs[0]] = plan.lags[node.inputs[0]] ?? 0
+                }
+                continue
+            }
+            if let source = node.inputs.first, staggered[source] != nil, isLast(node) { continue }
+            for name in node.inputs where staggered[name] != nil { spoilt.insert(name) }
             let isStreamed = outputs.allSatisfy { name in
                 guard let time = times[name] else { return false }
+                if let high = moving[name], time.low > 0 || time.high < high { return false }
                 guard let range = wanted[name] else { return true }
                 return range.low >= time.low && range.high <= time.high
             }
@@ -159,7 +185,8 @@ struct StreamAnalysis {
         }
         plan.streamed[features] = times[features]
         for node in nodes where node.inputs.contains(where: { plan.streamed[$0] != nil }) {
-            guard let output = node.outputs.first, plan.streamed[output] == nil, !isConstant(output) else { continue }
+            let output = node.key
+            guard plan.streamed[output] == nil, plan.staggered[output] == nil, !isConstant(output) else { continue }
             if node.operatorName == "Gather", let time = times[node.inputs[0]],
                 let position = pickedPosition(node, time)
             {
@@ -179,6 +206,47 @@ struct StreamAnalysis {
             guard let time = plan.streamed[name] else { continue }
             plan.lags[name] = max(plan.lags[name] ?? 0, time.shift - range.low)
         }
+    }
+
+    // MARK: Windows that are under way
+
+    private static let recurrent: Set<String> = ["LSTM", "GRU", "RNN"]
+
+    /// The axis of a value that has a row for each window under way: what a recurrent node makes that starts from zeros
+    /// at the first tick of the window, and what is a layout or function of each row of that.
+    private func staggeredAxis(_ node: Node) -> Int? {
+        guard let source = node.inputs.first, !source.isEmpty else { return nil }
+        if StreamAnalysis.recurrent.contains(node.operatorName) {
+            let place = times[source]?.axis ?? staggered[source]
+            guard place == 0, let shape = compiler.recurrentShape(node), shape.steps > 1, shape.batch == 1,
+                shape.directions == 1, !shape.startsAtEnd, !shape.isRagged, shape.isBatched,
+                [5, 6].allSatisfy({ $0 >= node.inputs.count || node.inputs[$0].isEmpty }),
+                node.inputs.count < 8 || node.inputs[7].isEmpty
+            else { return nil }
+            if let time = times[source], time.shift != shape.steps - 1 { return nil }
+            return 0
+        }
+        guard let axis = staggered[source] else { return nil }
+        let moved = TimeAxis(axis: axis, shift: 0, low: 0, high: 0)
+        switch node.operatorName {
+        case "Transpose": return transposed(node, moved)?.axis
+        case "Reshape", "Squeeze", "Unsqueeze", "Flatten":
+            return reshaped(moved, from: shape(source), to: shape(node.outputs[0]))?.axis
+        case let name where StreamAnalysis.pointwise.contains(name):
+            return node.inputs.dropFirst().allSatisfy { $0.isEmpty || isSingle($0) } ? axis : nil
+        default: return nil
+        }
+    }
+
+    /// Whether a node reads nothing but the last row of a staggered value.
+    private func isLast(_ node: Node) -> Bool {
+        guard let source = node.inputs.first, let axis = staggered[source], node.inputs.dropFirst().allSatisfy(isConstant)
+        else { return false }
+        let rows = shape(source)[axis]
+        let time = TimeAxis(axis: axis, shift: 0, low: 0, high: 0)
+        if node.operatorName == "Gather" { return pickedPosition(node, time) == rows - 1 }
+        guard node.operatorName == "Slice", let output = node.outputs.first, shape(output)[axis] == 1 else { return false }
+        return sliced(node, TimeAxis(axis: axis, shift: rows - 1, low: 0, high: rows - 1))?.shift == 0
     }
 
     private func pickedPosition(_ node: Node, _ time: TimeAxis) -> Int? {

@@ -42,10 +42,13 @@ extension Ingest where Source: ~Copyable {
     /// What a topic stands for; refused, by name if it has one, if it is not a stream that can be followed.
     private mutating func instrument(of bytes: [UInt8]) -> TopicTable.Value {
         guard let topic = Topic.parse(bytes) else {
-            if topics.refusedCount == 0 { incidents.report("a topic refused: expected md/… or def/…, with two names") }
+            report("a topic refused: expected md/… or def/…, with two names")
             return .refused
         }
-        if case .signals = topic.kind { return .refused }
+        if case .signals = topic.kind {
+            report("a topic of signals refused: expected md/… or def/…, with two names")
+            return .refused
+        }
         guard hasSignalsTopic(topic) else {
             report("\(topic.dataset) \(topic.symbol) refused: with the model's name its topic is too long")
             return .refused
@@ -234,8 +237,7 @@ extension Ingest where Source: ~Copyable {
     private mutating func definePreset(_ index: Int) -> Bool {
         guard !streams[index].isRefused else { return false }
         let entry = registry[index]
-        for preset in presets where preset.symbol == entry.symbol && (preset.dataset ?? entry.dataset) == entry.dataset
-        {
+        for preset in presets where entry.isNamed(dataset: preset.dataset ?? entry.dataset, symbol: preset.symbol) {
             guard preset.tickSize <= FeatureExtractor.tickSizeMax else {
                 reportTickSize(index, preset.tickSize)
                 return false

@@ -19,6 +19,9 @@ public final class InstrumentRegistry: @unchecked Sendable {
     public let capacity: Int
     private let entries: UnsafeMutablePointer<Entry>
     private let published = Atomic<Int>(0)
+    /// Unchecked: ingest's thread alone uses it. Without it each topic that is met or refused would cost a search through
+    /// all instruments.
+    private var indexByName: [[UInt8]: Int] = [:]
 
     public init(capacity: Int) {
         precondition(capacity > 0, "A pipeline has room for an instrument.")
@@ -42,12 +45,13 @@ public final class InstrumentRegistry: @unchecked Sendable {
 
     /// The number of an instrument, registering it if need be; nil if there is no room. Ingest's thread only.
     func intern(dataset: String, symbol: String) -> Int? {
+        // A byte that no UTF-8 holds keeps the two names apart.
+        let name = Array(dataset.utf8) + [0xFF] + Array(symbol.utf8)
+        if let index = indexByName[name] { return index }
         let known = count
-        for index in 0..<known where unsafe entries[index].isNamed(dataset: dataset, symbol: symbol) {
-            return index
-        }
         guard known < capacity else { return nil }
         unsafe (entries + known).initialize(to: Entry(dataset: dataset, symbol: symbol))
+        indexByName[name] = known
         published.store(known + 1, ordering: .releasing)
         return known
     }

@@ -50,7 +50,16 @@ public struct PipelineOptions: Sendable {
     /// before them, and an envelope with a definition.
     public static func ringBytesMin(horizons: Int) -> Int {
         let signals = SignalEnvelope.byteCount + GapRecord.byteCount + horizons * SignalRecord.byteCount
-        let longest = max(signals, TickEnvelope.byteCount + DefinitionCommand.byteCount)
+        return ringBytesMin(recordBytes: max(signals, TickEnvelope.byteCount + DefinitionCommand.byteCount))
+    }
+
+    /// The smallest `ringBytes` that hold whatever packet comes: with less, one that is larger than half the ring is dropped
+    /// and told as a gap, under every policy.
+    public static var ringBytesForAnyPacket: Int {
+        ringBytesMin(recordBytes: TickEnvelope.byteCount + PacketHeader.messageByteCountMax)
+    }
+
+    private static func ringBytesMin(recordBytes longest: Int) -> Int {
         var capacity = RingBuffer.capacityMin
         while RingBuffer.recordByteCountMax(capacity: capacity) < longest { capacity *= 2 }
         return capacity

@@ -40,18 +40,21 @@ public enum CalibrationFeed {
 
     private static func array(_ path: String, _ model: ModelMetadata, ticksMax: Int) throws(Failure) -> CalibrationRows
     {
-        let matrix: NPYMatrix
-        do throws(NPYReadError) { matrix = try NPYMatrix(path: path) } catch {
-            if case .file = error { throw .file("\(error)") }
+        let array: NPYArray
+        do throws(NPYError) { array = try NPYArray(path: path) } catch {
+            if case .system = error { throw .file("\(error)") }
             throw .data("\(error)")
         }
-        guard matrix.columnCount == model.featureNames.count else {
-            throw .data(
-                "\(path): \(matrix.columnCount) features in a row, the model wants \(model.featureNames.count)")
+        guard array.shape.count == 2 else {
+            throw .data("\(path): an array of shape \(array.shape), expected [ticks, features]")
         }
-        var rows = CalibrationRows(featureCount: matrix.columnCount)
-        for row in 0..<min(matrix.rowCount, ticksMax) {
-            let values = matrix.values[row * matrix.columnCount..<(row + 1) * matrix.columnCount]
+        let width = array.shape[1]
+        guard width == model.featureNames.count else {
+            throw .data("\(path): \(width) features in a row, the model wants \(model.featureNames.count)")
+        }
+        var rows = CalibrationRows(featureCount: width)
+        for row in 0..<min(array.shape[0], ticksMax) {
+            let values = array.values[row * width..<(row + 1) * width]
             guard values.allSatisfy(\.isFinite) else {
                 throw .data("\(path): row \(row) holds a number that is not finite")
             }

@@ -226,7 +226,8 @@ public struct FeedReplay: ~Copyable, TickSource {
         let key = StreamKey(dataset: dataset, symbol: symbol)
         if let known = streamIndex[key] { return known }
         let preset = options.instruments.first {
-            $0.symbol == symbol && ($0.dataset.isEmpty || $0.dataset == dataset)
+            // Bytes, as in topics: `String` would take "é" in its two encodings for one.
+            $0.symbol.utf8.elementsEqual(symbol.utf8) && ($0.dataset.isEmpty || $0.dataset == dataset)
         }
         do throws(WireError) {
             streams.append(

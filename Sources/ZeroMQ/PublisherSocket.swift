@@ -28,6 +28,9 @@ public struct PublisherSocket: ~Copyable, Sendable {
     /// that floods the publisher with them cannot hold up a step.
     public static let subscriptionLimitDefault = 1_024
 
+    /// Subscribers that are counted, unless more are waited for: each takes memory, and a stranger can come as many.
+    public static let subscribersCountedMax = 1_024
+
     public let policy: PublisherPolicy
     private var socket: Socket
     private var message = Message()
@@ -53,11 +56,12 @@ public struct PublisherSocket: ~Copyable, Sendable {
             // A publisher that connects would otherwise keep the subscriptions of a lost connection, and see
             // them again after the reconnection.
             options.immediate = true
-            ledger = SubscriptionLedger(topic: Array(readinessTopic.utf8))
+            ledger = SubscriptionLedger(
+                topic: Array(readinessTopic.utf8), peersMax: max(subscribers, PublisherSocket.subscribersCountedMax))
         case .live:
             kind = .pub
             options.noDrop = false
-            ledger = SubscriptionLedger(topic: [])
+            ledger = SubscriptionLedger(topic: [], peersMax: 0)
         }
         socket = try Socket(context, kind, options: options)
         self.policy = policy
@@ -79,7 +83,7 @@ public struct PublisherSocket: ~Copyable, Sendable {
     public var lastEndpoint: String { socket.lastEndpoint }
 
     /// Peers that have subscribed to a prefix of the readiness topic or to more than it, as of the latest
-    /// `pollSubscriptions`; nil for a live publisher, which is not told.
+    /// `pollSubscriptions`, up to `subscribersCountedMax`; nil for a live publisher, which is not told.
     public var subscriberCount: Int? {
         switch policy {
         case .lossless: ledger.subscriberCount

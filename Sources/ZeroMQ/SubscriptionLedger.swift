@@ -8,30 +8,44 @@
 /// be seen first), else to the peer with the fewest subscriptions, so that in doubt the count is too low,
 /// not too high.
 ///
-/// Two known limits: a peer that subscribes twice to one prefix and vanishes may stay counted, and on inproc,
+/// What peers can name has no end, so there are two limits, and neither lets one peer keep another from being counted:
+/// each has its own share of prefixes, and the number of peers is one that makes a publisher ready.
+///
+/// Two known faults: a peer that subscribes twice to one prefix and vanishes may stay counted, and on inproc,
 /// where there is no descriptor, each subscription counts as one subscriber.
 struct SubscriptionLedger {
-    /// Live subscriptions of one peer to one prefix of the topic.
-    private struct Entry {
-        let peer: Int32?
-        let prefix: [UInt8]
-        var count: Int
+    /// A prefix as 64 bits of it, with a seed that peers do not know: a prefix is as long as its sender likes.
+    private typealias PrefixHash = Int
+
+    /// Prefixes of one peer that are kept. More than that are not seen in its ends either: a peer with more may count as
+    /// gone while it still has some, which is again too low, not too high. Above any that a command subscribes to.
+    static let prefixesPerPeerMax = 64
+
+    private struct Peer {
+        /// Its place in the order of first subscriptions.
+        let arrival: Int
+        /// Live subscriptions to each prefix that matches the topic.
+        var prefixes: [PrefixHash: Int] = [:]
     }
 
     private let topic: [UInt8]
-    /// Subscriptions kept: some for each of the most subscribers that a command waits for. What comes beyond it is not
-    /// counted, as a peer could name prefixes without end.
-    private static let entriesMax = 1_024
-
-    /// At most one entry per connection and prefix, so that a peer cannot make it grow by repetition.
-    private var entries: [Entry] = []
+    private let peersMax: Int
+    /// No peer is without a subscription that matches.
+    private var peers: [Int32: Peer] = [:]
+    private var arrivalCount = 0
+    /// Live subscriptions without a peer, by prefix, and their sum.
+    private var anonymous: [PrefixHash: Int] = [:]
+    private var anonymousCount = 0
     /// Peers that libzmq has taken for subscribers to everything, and that are still there.
     private var strangerCount = 0
-    /// Peers with at least one subscription that matches the topic.
-    private(set) var subscriberCount = 0
 
-    init(topic: [UInt8]) {
+    /// Peers with at least one subscription that matches the topic.
+    var subscriberCount: Int { peers.count + anonymousCount }
+
+    /// - Parameter peersMax: peers that are counted, at least as many as are waited for; others are ignored.
+    init(topic: [UInt8], peersMax: Int) {
         self.topic = topic
+        self.peersMax = peersMax
     }
 
     /// Applies one message that the XPUB received. One that is no subscription, or not to the topic, is
@@ -41,16 +55,17 @@ struct SubscriptionLedger {
     ///   - message: 1 (subscribe) or 0 (unsubscribe), then the prefix.
     ///   - peer: the file descriptor of its connection, if libzmq knows it.
     mutating func apply(_ message: RawSpan, peer: Int32?) {
-        guard message.byteCount >= 1 else { return }
-        let verb = message.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
-        guard matches(message) else { return }
-        let prefix = message.extracting(droppingFirst: 1).withUnsafeBytes { [UInt8]($0) }
-        switch verb {
+        guard message.byteCount >= 1, matches(message) else { return }
+        let prefix = message.extracting(droppingFirst: 1).withUnsafeBytes { bytes in
+            var hasher = Hasher()
+            hasher.combine(bytes: bytes)
+            return hasher.finalize()
+        }
+        switch message.unsafeLoad(fromByteOffset: 0, as: UInt8.self) {
         case 1: add(prefix, peer)
         case 0: remove(prefix, peer)
         default: return
         }
-        subscriberCount = countPeers()
     }
 
     /// Applies one message as received. One byte without a connection is libzmq's own: it takes any two bytes on its port
@@ -79,47 +94,43 @@ struct SubscriptionLedger {
         return true
     }
 
-    private mutating func add(_ prefix: [UInt8], _ peer: Int32?) {
-        if let index = index(of: prefix, peer) {
-            entries[index].count += 1
-        } else {
-            guard entries.count < SubscriptionLedger.entriesMax else { return }
-            entries.append(Entry(peer: peer, prefix: prefix, count: 1))
-        }
-    }
-
-    private mutating func remove(_ prefix: [UInt8], _ peer: Int32?) {
-        if let peer {
-            // A SUB reports the end of a prefix once, however often it had subscribed to it.
-            entries.removeAll { $0.peer == peer && $0.prefix == prefix }
+    private mutating func add(_ prefix: PrefixHash, _ peer: Int32?) {
+        guard let peer else {
+            guard anonymousCount < peersMax else { return }
+            anonymous[prefix, default: 0] += 1
+            anonymousCount += 1
             return
         }
-        guard let index = index(of: prefix, nil) ?? likeliestToEnd(prefix) else { return }
-        entries[index].count -= 1
-        if entries[index].count == 0 { entries.remove(at: index) }
-    }
-
-    private func index(of prefix: [UInt8], _ peer: Int32?) -> Int? {
-        entries.firstIndex { $0.peer == peer && $0.prefix == prefix }
-    }
-
-    /// The entry that the end of a lost connection's subscription is charged to.
-    private func likeliestToEnd(_ prefix: [UInt8]) -> Int? {
-        let candidates = entries.indices.filter { entries[$0].prefix == prefix }
-        if let reused = candidates.first(where: { entries[$0].count > 1 }) { return reused }
-        return candidates.min { subscriptionCount(of: $0) < subscriptionCount(of: $1) }
-    }
-
-    private func subscriptionCount(of index: Int) -> Int {
-        entries.count { $0.peer == entries[index].peer }
-    }
-
-    private func countPeers() -> Int {
-        var known: Set<Int32> = []
-        var unknownCount = 0
-        for entry in entries {
-            if let peer = entry.peer { known.insert(peer) } else { unknownCount += entry.count }
+        if peers[peer] == nil {
+            guard peers.count < peersMax else { return }
+            peers[peer] = Peer(arrival: arrivalCount)
+            arrivalCount += 1
         }
-        return known.count + unknownCount
+        guard let known = peers[peer]?.prefixes else { return }
+        guard known[prefix] != nil || known.count < SubscriptionLedger.prefixesPerPeerMax else { return }
+        peers[peer]?.prefixes[prefix, default: 0] += 1
+    }
+
+    private mutating func remove(_ prefix: PrefixHash, _ peer: Int32?) {
+        if peer == nil, let count = anonymous[prefix] {
+            anonymous[prefix] = count > 1 ? count - 1 : nil
+            anonymousCount -= 1
+            return
+        }
+        guard let charged = peer ?? likeliestToEnd(prefix), let count = peers[charged]?.prefixes[prefix] else { return }
+        // A SUB reports the end of a prefix once, however often it had subscribed to it.
+        peers[charged]?.prefixes[prefix] = peer == nil && count > 1 ? count - 1 : nil
+        if peers[charged]?.prefixes.isEmpty == true { peers[charged] = nil }
+    }
+
+    /// The peer that the end of a lost connection's subscription is charged to: of several alike the one that came first,
+    /// whose number a successor may already have.
+    private func likeliestToEnd(_ prefix: PrefixHash) -> Int32? {
+        let candidates = peers.compactMap { number, peer in
+            peer.prefixes[prefix].map { count in
+                (number: number, rank: (count > 1 ? 0 : 1, peer.prefixes.count, peer.arrival))
+            }
+        }
+        return candidates.min { $0.rank < $1.rank }?.number
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import DBN
 import Feeds
-import Foundation
+import MarketData
 
 struct ConvertCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -41,13 +41,14 @@ struct ConvertCommand: AsyncParsableCommand {
         let settings = try await Settings(Self.self, path: configuration.config)
         let isJSON = try settings.flag(json, "json")
         try checkFeeds(inputs)
-        let target = URL(fileURLWithPath: out).resolvingSymlinksInPath().path
-        for input in inputs where URL(fileURLWithPath: input).resolvingSymlinksInPath().path == target {
+        try checkOutput(out)
+        let target = FileIdentity(out)
+        for input in inputs where FileIdentity(input) == target {
             throw CommandError(.usage, "--out \(out) is one of the inputs, which it would replace")
         }
         let texts = try settings.values(instrument, "instrument")
         let report = try convert(texts)
-        guard isJSON else { return StandardOutput.print("\(report)\n→ \(out)") }
+        guard isJSON else { return StandardOutput.print("\(report)\n→ \(out.singleLine)") }
         try StandardOutput.print(json: report)
     }
 

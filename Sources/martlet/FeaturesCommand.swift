@@ -1,6 +1,7 @@
 import ArgumentParser
 import Features
 import Foundation
+import MarketData
 import Recorder
 
 struct FeaturesCommand: AsyncParsableCommand {
@@ -43,6 +44,7 @@ struct FeaturesCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
         try checkFeeds(files)
+        try checkOutput(out)
         do { try FeedReplay.checkPriceLevels(files) } catch { throw CommandError(error) }
         var options = FeedReplay.Options()
         options.instruments = try InstrumentArgument.parse(settings.values(instrument, "instrument"))
@@ -51,6 +53,8 @@ struct FeaturesCommand: AsyncParsableCommand {
 
     /// Writes beside what an earlier export has left, and puts itself in its place at the end alone.
     private func export(_ options: FeedReplay.Options) throws {
+        try makeFolder(out)
+        try lockFolder(out)
         let folder = URL(fileURLWithPath: out).appendingPathComponent(".unfinished")
         let unfinished = UnfinishedFile(folder.path)
         unfinished.remove()
@@ -62,7 +66,7 @@ struct FeaturesCommand: AsyncParsableCommand {
         }
         let description: Description
         do {
-            try make(folder)
+            try makeFolder(folder.path)
             var export = try FeatureExport(directory: folder.path)
             try export.run(&replay) {
                 unfinished.endIfInterrupted()
@@ -82,7 +86,8 @@ struct FeaturesCommand: AsyncParsableCommand {
         do { try finish(description, folder) } catch {
             throw CommandError(.noInput, "\(out) cannot be written: \(error.localizedDescription)")
         }
-        StandardOutput.print("\(Format.count(description.ticks)) ticks, \(description.names.count) features → \(out)")
+        let counts = "\(Format.count(description.ticks)) ticks, \(description.names.count) features"
+        StandardOutput.print("\(counts) → \(out.singleLine)")
     }
 
     /// The arrays get their places, and the description that names them last.
@@ -100,14 +105,6 @@ struct FeaturesCommand: AsyncParsableCommand {
         }
         for name in arrays + [Self.descriptionName] {
             try FileManager.default.moveItem(atPath: folder.path + "/" + name, toPath: out + "/" + name)
-        }
-    }
-
-    private func make(_ folder: URL) throws {
-        do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        } catch {
-            throw CommandError(.noInput, "\(folder.path): the folder cannot be made: \(error.localizedDescription)")
         }
     }
 }

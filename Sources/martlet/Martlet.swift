@@ -17,10 +17,10 @@ struct Martlet: AsyncParsableCommand {
               martlet subscribe tcp://127.0.0.1:5557
               martlet replay feeds/*.dbn.zst --output tcp://127.0.0.1:5556 --subscribers 1 --speed 100
 
-            Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without \
-            either, inputs connect and outputs bind. Each option, but those of model and bench, can also be given in the \
-            environment (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, \
-            then the environment, then the file. A name that no option has is refused.
+            Endpoints are ZeroMQ's (tcp://HOST:PORT, ipc://PATH); '@' in front binds, '>' connects, as in CZMQ; without either, \
+            inputs connect and outputs bind. Each option, but those of bench and model, can also be given in the environment \
+            (MARTLET_RUN_WORKERS=2) or in a YAML file (--config FILE, 'run: {workers: 2}'); the command line wins, then the \
+            environment, then the file. A name that no option has is refused.
 
             Exit codes: 0 done; 64 wrong use; 65 bad input data; 66 a file that cannot be opened or written; 69 a socket \
             that cannot be used, a subscriber that left or was too slow, or nothing for the seconds of --timeout; 70 a fault of \

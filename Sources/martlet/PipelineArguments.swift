@@ -20,7 +20,9 @@ struct PipelineArguments: ParsableArguments {
     @Option(help: "Worker threads; instruments are spread over them. Default: 1.")
     var workers: Int?
 
-    @Option(help: "Bytes of each ring, a power of two. Default: 4194304.")
+    @Option(
+        help: "Bytes of each ring, a power of two from 262144, for the largest packet, to 1073741824. Default: 4194304."
+    )
     var ringBytes: Int?
 
     @Option(help: "Instruments that are followed; one beyond it is refused by name. Default: 256.")
@@ -34,9 +36,12 @@ struct PipelineArguments: ParsableArguments {
         var options = PipelineOptions()
         options.workers = try inRange(settings.value(workers, "workers", default: 1), "workers", 1...64)
         options.ringBytes = try settings.value(ringBytes, "ring-bytes", default: options.ringBytes)
-        guard options.ringBytes.nonzeroBitCount == 1, (1 << 16)...(1 << 30) ~= options.ringBytes else {
+        // Less could not take every packet that a publisher may send: 'block' would have to lose some.
+        let least = PipelineOptions.ringBytesForAnyPacket
+        guard options.ringBytes.nonzeroBitCount == 1, least...(1 << 30) ~= options.ringBytes else {
             throw CommandError(
-                .usage, "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from 65536 to 1073741824")
+                .usage,
+                "--ring-bytes \(options.ringBytes) is wrong; expected a power of two from \(least) to 1073741824")
         }
         // Each worker has a ring before it and one behind it, whose pages are all touched before the start.
         let rings = 2 * options.workers * options.ringBytes
@@ -91,11 +96,12 @@ enum InstrumentArgument {
     }
 
     static func parse(_ texts: [String]) throws -> [Instrument] {
-        var seen: Set<String> = []
+        // Bytes, as in topics: `String` would take "é" in its two encodings for one.
+        var seen: Set<[UInt8]> = []
         return try texts.map { text in
             let parsed: InstrumentOverride
             do { parsed = try InstrumentOverride(parsing: text) } catch { throw CommandError(.usage, "\(error)") }
-            guard seen.insert(parsed.symbol).inserted else {
+            guard seen.insert(Array(parsed.symbol.utf8)).inserted else {
                 throw CommandError(.usage, "--instrument \(text): \(parsed.symbol) is given twice")
             }
             guard let tickSize = parsed.tickSize else {
@@ -124,26 +130,4 @@ func inRange(_ value: Int, _ name: String, _ range: ClosedRange<Int>) throws -> 
             "--\(name) \(value) is wrong; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
-}
-
-/// Files that must be there before anything begins. A pipe is none: most commands read their input more than once.
-func checkReadable(_ paths: [String]) throws {
-    for path in paths {
-        guard FileManager.default.isReadableFile(atPath: path) else {
-            throw CommandError(.noInput, "\(path): the file cannot be opened")
-        }
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CommandError(.noInput, "\(path): not a regular file")
-        }
-    }
-}
-
-/// Feeds to play, each once: a file given twice would be played twice.
-func checkFeeds(_ paths: [String]) throws {
-    try checkReadable(paths)
-    var seen: Set<String> = []
-    for path in paths where !seen.insert((path as NSString).resolvingSymlinksInPath).inserted {
-        throw CommandError(.usage, "\(path) is given twice")
-    }
 }

@@ -101,11 +101,10 @@ struct ReplayCommand: AsyncParsableCommand {
             try player.play()
             var summary = summary(player, isLive: isLive)
             let failure = player.replay.failure
-            let drain = Drain()
+            let drain = isLive ? nil : Drain()
             _ = consume player
             _ = consume context
-            let isComplete = drain.isComplete()
-            summary.isDrained = isLive ? nil : isComplete
+            summary.isDrained = drain?.isComplete()
             try show(summary, isJSON: isJSON)
             if let failure { throw CommandError(failure) }
             try check(summary)

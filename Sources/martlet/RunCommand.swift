@@ -124,17 +124,26 @@ struct RunCommand: AsyncParsableCommand {
         }
         options.heartbeatNanoseconds = UInt64(seconds * 1e9)
         if let text = try settings.value(cores, "cores") {
-            options.cores = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
-                let count = ProcessInfo.processInfo.processorCount
-                guard let core = Int(part), (0..<count).contains(core) else {
-                    throw CommandError(
-                        .usage,
-                        "--cores '\(text)' is wrong; expected numbers of cores from 0 to \(count - 1), such as 0,1")
-                }
-                return core
-            }
+            options.cores = try parseCores(text, max: settings.flag(inline, "inline") ? 1 : 2 + options.workers)
         }
         return options
+    }
+
+    /// - Parameter countMax: threads that can be pinned.
+    private func parseCores(_ text: String, max countMax: Int) throws -> [Int] {
+        func wrong(_ reason: String) -> CommandError { CommandError(.usage, "--cores '\(text)' is wrong; \(reason)") }
+        let count = ProcessInfo.processInfo.processorCount
+        let cores = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            guard let core = Int(part), (0..<count).contains(core) else {
+                throw wrong("expected numbers of cores from 0 to \(count - 1), such as 0,1")
+            }
+            guard martlet_cpu_check(Int32(core)) == 0 else { throw wrong("core \(core) is not there for this process") }
+            return core
+        }
+        guard cores.count <= countMax else {
+            throw wrong("expected at most \(countMax), one for each thread")
+        }
+        return cores
     }
 
     private func subscriber(_ settings: Settings) throws -> Socket {
@@ -196,9 +205,9 @@ struct RunCommand: AsyncParsableCommand {
         if isSilent { failures.append("input: nothing came for the seconds of --timeout") }
         // The sockets are closed before anything is claimed of what went through them.
         let isLossless = pipeline.publisher.sink.base.isLossless
-        let drain = Drain()
+        let drain = isLossless ? Drain() : nil
         _ = consume pipeline
-        if !drain.isComplete(), isLossless { failures.append("output: \(Drain.failure)") }
+        if drain?.isComplete() == false { failures.append("output: \(Drain.failure)") }
         report.incidents += failures
         StandardOutput.print(isJSON ? try report.json() : report.table())
         guard failures.isEmpty else { throw CommandError(.unavailable, failures.joined(separator: "; ")) }

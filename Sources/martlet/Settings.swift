@@ -21,11 +21,12 @@ struct Settings {
             reader = ConfigReader(provider: environment)
             return
         }
-        guard let text = FileManager.default.contents(atPath: path) else {
-            throw CommandError(.noInput, "\(path): the configuration file cannot be read")
-        }
+        let text = try SmallFile.read(path, "the configuration file", byteCountMax: OptionNames.fileByteCountMax)
         do {
-            try options.checkFile(text, path: path, command: command)
+            guard try options.checkFile(text, path: path, command: command) else {
+                reader = ConfigReader(provider: environment)
+                return
+            }
             reader = ConfigReader(providers: [environment, try await FileProvider<YAMLSnapshot>(filePath: .init(path))])
         } catch let error as CommandError {
             throw error
@@ -101,6 +102,8 @@ private struct OptionNames {
     private var isRepeating: [String: Bool] = [:]
     /// Options that say where the others are, or what can be said, and so stand on the command line alone.
     private static let commandLineOnly: Set = ["config", "help", "version"]
+    /// Far above a file with every option of every command.
+    static let fileByteCountMax = 1 << 20
 
     init<Command: ParsableCommand>(of type: Command.Type) throws {
         let dump = try JSONDecoder().decode(Dump.self, from: Data(type._dumpHelp().utf8))
@@ -129,8 +132,10 @@ private struct OptionNames {
     }
 
     /// Refuses keys of the command's mapping that name no option, and values that no option takes.
-    func checkFile(_ text: Data, path: String, command: String) throws {
-        guard let root = try Yams.Parser(yaml: text).singleRoot() else { return }
+    ///
+    /// - Returns: false if nothing stands in the file, comments apart.
+    func checkFile(_ text: Data, path: String, command: String) throws -> Bool {
+        guard let root = try Yams.Parser(yaml: text).singleRoot(), root.null == nil else { return false }
         guard let commands = root.mapping else {
             throw CommandError(.usage, "\(path): not a mapping; expected for example 'run: {workers: 2}'")
         }
@@ -142,12 +147,14 @@ private struct OptionNames {
                     "\(path):\(line(key)): '\(name)' is no command; expected one of "
                         + Martlet.settableCommands.joined(separator: ", "))
             }
-            guard name == command else { continue }
+            // Of a command all of whose options are comments nothing is left but its name.
+            guard name == command, node.null == nil else { continue }
             guard let options = node.mapping else {
                 throw CommandError(.usage, "\(path):\(line(key)): '\(name)' is no mapping of options")
             }
             for (key, value) in options { try check(key, value, path, command) }
         }
+        return true
     }
 
     private func check(_ key: Node, _ value: Node, _ path: String, _ command: String) throws {

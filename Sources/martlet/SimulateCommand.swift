@@ -1,7 +1,7 @@
 import ArgumentParser
 import DBN
 import Feeds
-import Foundation
+import MarketData
 
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,6 +34,7 @@ struct SimulateCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let settings = try await Settings(Self.self, path: configuration.config)
         let events = try settings.value(events, "events", default: 80_000)
+        try checkOutput(out)
         let isQuiet = try settings.flag(quiet, "quiet")
         var progress = ProgressLine()
         defer { progress.clear() }
@@ -54,7 +55,7 @@ struct SimulateCommand: AsyncParsableCommand {
             try file.finish()
             progress.clear()
             let counts = "\(Format.count(Int(report.ticks))) ticks, \(Format.count(Int(report.records))) records"
-            StandardOutput.print("\(counts) → \(out)")
+            StandardOutput.print("\(counts) → \(out.singleLine)")
             guard !isQuiet else { return }
             let statistics = try FeedStatistics.measure(path: out, tickSize: SimulatorOptions.tickSize)
             StandardOutput.print(SimulatorCalibration.table(simulated: statistics))

@@ -30,7 +30,9 @@ import Testing
             ("tcn_short", "part of its window that sees padding"),
             ("pooled", "up to node 'ReduceMean"), ("strided", "it takes steps of 2 along the ticks"),
             ("book", "up to node"), ("bilinear", "computed anew on every tick because of node"),
-            ("recurrent", "starts from its initial state"), ("attention", "up to node"),
+            ("recurrent", "starts from its initial state"), ("spoilt", "starts from its initial state"),
+            ("stacked", "each of its windows under way by itself"),
+            ("recurrent_batched", "each of its windows under way by itself"), ("attention", "up to node"),
         ])
     func `the plan says how far a window is run one tick at a time, and what stops it`(
         _ name: String, _ text: String

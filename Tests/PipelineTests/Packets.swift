@@ -112,7 +112,8 @@ struct TestPublisher {
         return packet(Topic.definitions(dataset: dataset, symbol: symbol), records, 1)
     }
 
-    private func packet(_ topic: [UInt8], _ records: [[UInt8]], _ sequence: UInt64) -> [UInt8] {
+    /// A packet of any topic and number.
+    func packet(_ topic: [UInt8], _ records: [[UInt8]], _ sequence: UInt64) -> [UInt8] {
         TestPublisher.build(topic) { builder in
             for record in records {
                 let fits = record.withUnsafeBytes { builder.append($0) }

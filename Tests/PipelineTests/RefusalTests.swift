@@ -50,6 +50,18 @@ struct RefusalTests {
         #expect(configured.digest == defined.digest)
     }
 
+    @Test("A tick size from the configuration is for the bytes of its symbol")
+    func presetOfAnotherSpelling() {
+        var publisher = TestPublisher(symbol: "e\u{301}")
+        let packets = publisher.packets(Make.books(2))
+        for (symbol, ticks) in [("é", UInt64(0)), ("e\u{301}", 2)] {
+            let preset = testOptions {
+                $0.presets = [InstrumentPreset(dataset: nil, symbol: symbol, tickSize: Make.tickSize)]
+            }
+            #expect(run(packets, preset)[.ticks] == ticks)
+        }
+    }
+
     @Test("A tick size from the configuration is for its own dataset")
     func presetOfAnotherDataset() {
         let preset = testOptions {
@@ -123,6 +135,26 @@ struct RefusalTests {
         #expect(outcome.incidents.count == IncidentLog.incidentsMax + 1)
         #expect(outcome.incidents.last?.contains("the rest is only counted") == true)
         #expect(outcome.digest == run(Self.good().messages).digest)
+    }
+
+    @Test("What is no topic of ticks is said once, and so is that more topics are refused than are named")
+    func refusedTopics() {
+        let stranger = TestPublisher()
+        let wrong = stranger.packet(Array("other/T/Z/".utf8), [Make.book()], 1)
+        let signals = (0..<TopicTable.refusedMax).map { index in
+            stranger.packet(Array("sig/m/T/S\(index)/".utf8), [Make.book()], 1)
+        }
+        let first = "a topic refused: expected md/… or def/…, with two names"
+        let second = "a topic of signals refused: expected md/… or def/…, with two names"
+        let rest = "more topics are refused than are named here"
+        #expect(run(Self.good().messages + [wrong, wrong]).incidents == [first])
+        #expect(run(signals.dropLast() + [wrong]).incidents == [second, first])
+        var publisher = TestPublisher(symbol: "X")
+        let noRoom = publisher.packet([Make.book()])
+        let outcome = run(
+            Self.good().messages + signals + [noRoom, wrong, noRoom], testOptions { $0.instrumentsMax = 1 })
+        #expect(outcome.incidents == [second, rest])
+        #expect(outcome[.messagesRefused] == signals.count + 3)
     }
 
     @Test(

@@ -8,7 +8,7 @@ struct SubscriptionLedgerTests {
     private static func end(_ prefix: String) -> [UInt8] { [0] + Array(prefix.utf8) }
 
     private static func count(_ topic: String, _ messages: [([UInt8], Int32?)]) -> Int {
-        var ledger = SubscriptionLedger(topic: Array(topic.utf8))
+        var ledger = SubscriptionLedger(topic: Array(topic.utf8), peersMax: 100)
         for (message, peer) in messages { ledger.apply(message.span.bytes, peer: peer) }
         return ledger.subscriberCount
     }
@@ -38,10 +38,24 @@ struct SubscriptionLedgerTests {
         #expect(Self.count("md/", [(Self.subscription("def/X/A/"), 5)]) == 0)
     }
 
-    @Test("a peer that subscribes without end is kept up to a number")
+    @Test("peers that come without end are counted up to a number")
     func bounded() {
-        let flood: [([UInt8], Int32?)] = (0..<1_100).map { (Self.subscription("md/\($0)/"), Int32($0)) }
-        #expect(Self.count("md/", flood) == 1_024)
+        let peers: [Int32?] = (0..<200).map { Int32($0) }
+        for peers in [peers, [nil] * 200] {
+            #expect(Self.count("md/", peers.map { (Self.subscription("md/"), $0) }) == 100)
+        }
+    }
+
+    @Test("a peer that subscribes without end keeps none from being counted, and is gone with its connection")
+    func flood() {
+        let prefixes = (0..<10_000).map { "md/\($0)/" }
+        let flood: [([UInt8], Int32?)] = prefixes.map { (Self.subscription($0), 5) }
+        let other: [([UInt8], Int32?)] = [(Self.subscription("md/"), 6)]
+        #expect(Self.count("md/", flood + other) == 2)
+        #expect(Self.count("md/", other + flood) == 2)
+        let ends: [([UInt8], Int32?)] = prefixes.map { (Self.end($0), nil) }
+        #expect(Self.count("md/", flood + other + ends) == 1)
+        #expect(Self.count("md/", flood + ends + flood + other) == 2)
     }
 
     @Test("peers are counted, not subscriptions")

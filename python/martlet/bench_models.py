@@ -291,19 +291,29 @@ def write(out: pathlib.Path, name: str, variant, seed: int) -> dict:
     features = ticks(random, count + net.window - 1, net.features)
     reference = integer_reference.IntegerReference(model) if variant.is_integer else None
     outputs, runtime_outputs = run(model, features, reference)
-    data = out / f"{name}.{variant.name}.data"
+    line = {
+        "name": name, "variant": variant.name, "macs": net.multiply_adds, "density": round(net.density, 4)}
+    return write_data(out / file, features, outputs, runtime_outputs if variant.is_integer else {}, line)
+
+
+def write_data(path: pathlib.Path, features, outputs: dict, runtime_outputs: dict, line: dict) -> dict:
+    """Writes the data folder of a model file; returns what its data.json says: `line` and more.
+
+    With outputs of ONNX Runtime beside, those expected are the integer reference's, to the bit unless `line` says otherwise.
+    """
+    data = path.with_suffix(".data")
     data.mkdir(exist_ok=True)
     np.save(data / "features.npy", features)
     for output, value in outputs.items():
         np.save(data / f"{output}.npy", value)
-    if variant.is_integer:
+    if runtime_outputs:
         (data / "onnxruntime").mkdir(exist_ok=True)
         for output, value in runtime_outputs.items():
             np.save(data / "onnxruntime" / f"{output}.npy", value)
-    line = {
-        "name": name, "variant": variant.name, "file": file, "window": net.window, "features": net.features,
-        "macs": net.multiply_adds, "density": round(net.density, 4), "ticks": count,
-        "expected": "integer reference" if variant.is_integer else f"onnxruntime {onnxruntime.__version__}"}
+    ticks = len(outputs["probabilities"])
+    expected = "integer reference" if runtime_outputs else f"onnxruntime {onnxruntime.__version__}"
+    line = {"expected": expected} | line | {
+        "file": path.name, "window": len(features) - ticks + 1, "features": features.shape[1], "ticks": ticks}
     (data / "data.json").write_text(json.dumps(line, indent=1) + "\n")
     return line
 

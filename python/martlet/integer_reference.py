@@ -183,7 +183,7 @@ def convolve(x, weight, attributes):
     rank = weight.ndim - 2
     strides, dilations = attributes.get("strides", [1] * rank), attributes.get("dilations", [1] * rank)
     pads, group = attributes.get("pads", [0] * 2 * rank), attributes.get("group", 1)
-    if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         raise ValueError(f"Conv: auto_pad {attributes['auto_pad']} is not supported")
     x = np.pad(x, [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:])])
     kernel = weight.shape[2:]
@@ -211,6 +211,7 @@ class IntegerReference:
         self.attributes = [
             {item.name: helper.get_attribute_value(item) for item in node.attribute} | {"output_count": len(node.output)}
             for node in self.graph.node]
+        self._fold()
         self.shapes = {
             value.name: [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
             for value in self.graph.input if value.name not in self.constants}
@@ -219,6 +220,14 @@ class IntegerReference:
         self.uses.update(output.name for output in self.graph.output)
         self.integer_products = 0
         self.reset()
+
+    def _fold(self):
+        """Computes what depends on constants alone, such as weights that are quantised in the graph."""
+        self.integer_products, self.affine = 0, {}
+        for node, attributes in zip(self.graph.node, self.attributes):
+            if all(name in self.constants for name in node.input if name):
+                results = self._evaluate(node, attributes, self.constants)
+                self.constants.update(zip(node.output, results if isinstance(results, (tuple, list)) else [results]))
 
     def reset(self):
         self.state = {
@@ -409,6 +418,19 @@ def _reshape(attributes, x, shape):
     return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(shape.tolist())])
 
 
+def _filler(attributes):
+    return numpy_helper.to_array(attributes["value"]).reshape(()) if "value" in attributes else np.float32(0)
+
+
+def _pad(attributes, x, pads, value=None, axes=None):
+    if attributes.get("mode", b"constant") != b"constant":
+        raise ValueError(f"Pad: mode {attributes['mode']} is not supported")
+    widths, axes = [(0, 0)] * x.ndim, list(range(x.ndim)) if axes is None else axes.tolist()
+    for place, axis in enumerate(axes):
+        widths[axis] = (int(pads[place]), int(pads[place + len(axes)]))
+    return np.pad(x, widths, constant_values=0 if value is None else value)
+
+
 def _axes(attributes, axes):
     return tuple(np.asarray(attributes.get("axes") if axes is None else axes, int).tolist())
 
@@ -431,6 +453,10 @@ OPERATORS = {
     "Sigmoid": lambda attributes, x: sigmoid(x),
     "Softmax": lambda attributes, x: softmax(x, attributes.get("axis", -1)),
     "Clip": _clip,
+    "Shape": lambda attributes, x: np.array(x.shape[attributes.get("start", 0):attributes.get("end")], np.int64),
+    "Constant": lambda attributes: numpy_helper.to_array(attributes["value"]),
+    "ConstantOfShape": lambda attributes, shape: np.full(shape, _filler(attributes)),
+    "Pad": _pad,
     "Reshape": _reshape,
     "Flatten": lambda attributes, x: x.reshape(int(np.prod(x.shape[:attributes.get("axis", 1)])), -1),
     "Transpose": lambda attributes, x: x.transpose(attributes.get("perm")),

@@ -19,6 +19,8 @@ SESSION_AHEAD_MAX = 86_400 * 10**9
 #: connection of a peer that sends a longer one, so that 256 MiB are the most.
 QUEUED_MESSAGES_MAX = 1_024
 RECEIVED_BYTES_MAX = 4 * wire.MESSAGE_LENGTH_MAX
+#: Streams that are followed, as in `martlet subscribe`: a hostile publisher could name topics without end.
+STREAMS_MAX = 4_096
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Stream:
 @dataclass
 class Subscription:
     """Iterate over it for packets of records; `lost` and `streams` say what is missing, `malformed` and `refused` how many
-    messages were not believed.
+    messages were not believed: `refused` has those of texts that are no topics and of streams beyond `STREAMS_MAX` too.
 
     Stops when a stream's session has ended and `until_end` is set, or after `timeout` seconds without a message.
     Heartbeats and ends of session are accounted for and not returned. Used on one thread.
@@ -114,8 +116,8 @@ class Subscription:
             return None
         header = packet.header
         key = int(header["publisher"]), packet.topic
-        stream = self.streams.get(key, Stream())
-        skip = stream.feed(header)
+        stream = self.streams.get(key) or self._new_stream(packet.topic)
+        skip = None if stream is None else stream.feed(header)
         if skip is None:
             self.refused += 1
             return None
@@ -127,6 +129,11 @@ class Subscription:
         for _ in range(skip):
             payload = payload[payload[0] * 4:]
         return wire.Packet(packet.topic, header, payload)
+
+    def _new_stream(self, topic: str) -> Stream | None:
+        if len(self.streams) >= STREAMS_MAX or wire.names(topic) is None:
+            return None
+        return Stream()
 
 
 def subscribe(endpoint: str, topic: str = "", *, timeout: float | None = None, until_end: bool = False) -> Subscription:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import urllib.parse
 from dataclasses import dataclass
 from typing import Iterable, Iterator
 
@@ -232,6 +233,20 @@ def _component(name: str) -> str:
     if not name:
         raise WireError("a name in a topic is empty")
     return "".join(escape(character) for character in name) + "/"
+
+
+def names(topic: str) -> tuple[str, ...] | None:
+    """What stands in a topic behind its first component, or None if it is not one that `ticks_topic`, `signals_topic` or
+    `definitions_topic` writes: each stream has one spelling."""
+    kind, *components = topic.split("/")
+    write = {("md", 3): ticks_topic, ("def", 3): definitions_topic, ("sig", 4): signals_topic}.get((kind, len(components)))
+    if write is None:
+        return None
+    try:
+        found = tuple(urllib.parse.unquote(component, errors="strict") for component in components[:-1])
+        return found if write(*found).decode() == topic else None
+    except (UnicodeDecodeError, WireError):
+        return None
 
 
 def ticks_topic(dataset: str, symbol: str) -> bytes:

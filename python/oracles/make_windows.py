@@ -174,6 +174,35 @@ def recurrent(net):
     net.head(hidden, 6)
 
 
+def stacked(net):
+    """Two LSTMs from zeros, and the last tick of the second one."""
+    value, inputs = net.node("Tanh", [net.node("Transpose", ["features"], perm=[1, 0, 2])]), net.features
+    for units in (9, 6):
+        w, r, b = net.weights(1, 4 * units, inputs), net.weights(1, 4 * units, units), net.weights(1, 8 * units)
+        value = net.node("LSTM", [value, *map(net.constant, (w, r, b))], hidden_size=units)
+        shape = net.constant(np.array([net.window, 1, units]))
+        value, inputs = net.node("Relu", [net.node("Reshape", [value, shape])]), units
+    net.head(net.last(value, axis=0), 6)
+
+
+def recurrent_batched(net):
+    """A GRU whose products of the hidden state are one, after a convolution of the ticks."""
+    value = net.conv(net.transposed(), 7, net.features, [2])
+    ticks_first = net.node("Transpose", [value], perm=[2, 0, 1])
+    w, r, b = net.weights(1, 24, 7), net.weights(1, 24, 8), net.weights(1, 48)
+    _, hidden = net.node(
+        "GRU", [ticks_first, *map(net.constant, (w, r, b))], outputs=2, hidden_size=8, linear_before_reset=1)
+    net.head(hidden, 8)
+
+
+def spoilt(net):
+    """A recurrent node all of whose steps are read."""
+    ticks_first = net.node("Transpose", ["features"], perm=[1, 0, 2])
+    w, r, b = net.weights(1, 20, net.features), net.weights(1, 20, 5), net.weights(1, 40)
+    value = net.node("LSTM", [ticks_first, *map(net.constant, (w, r, b))], hidden_size=5)
+    net.head(net.node("ReduceMean", [value], axes=[0], keepdims=0), 5)
+
+
 def attention(net):
     width = 8
     x = net.node("MatMul", ["features", net.constant(net.weights(net.features, width))])
@@ -207,6 +236,7 @@ MODELS = {
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
     "strided": (strided, 9, 4), "book": (book, 12, 8), "bilinear": (bilinear, 6, 5),
     "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
+    "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
 }
 
 

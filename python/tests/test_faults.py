@@ -1,8 +1,10 @@
 """What goes wrong outside the program is said in one line, and loses nothing else."""
 
 import contextlib
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,8 +12,10 @@ import time
 import pytest
 import zmq
 
+from martlet import wire
 from martlet.subscriber import subscribe
-from support import BIN, FEED, MODEL, TIMEOUT, free_port, martlet, one_line, start, wait_until
+from support import (
+    BIN, FEED, MODEL, TIMEOUT, end, free_port, martlet, one_line, publishing, run_once, start, trades, wait_until)
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 
@@ -32,6 +36,30 @@ def test_a_name_that_no_option_has_is_refused(tmp_path):
         one_line(martlet("run", "--config", config, check=False), 64, *words)
 
 
+@pytest.mark.parametrize("text", ["", "# run:\n#   workers: 2\n", "---\n", "inspect:\n  # json: true\n"])
+def test_a_file_without_options_gives_none(tmp_path, text):
+    config = tmp_path / "martlet.yaml"
+    config.write_text(text)
+    report = martlet("inspect", FEED, "--config", config, env={"MARTLET_INSPECT_JSON": "true"})
+    assert json.loads(report.stdout)["records"] == 84_050
+
+
+def test_a_configuration_or_model_that_is_no_file_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, words in [(pipe, "regular"), (tmp_path, "regular"), ("/dev/zero", "regular"), (tmp_path / "no", "No such file")]:
+        one_line(martlet("inspect", FEED, "--config", path, check=False), 66, str(path), words)
+        one_line(martlet("score", FEED, "--model", path, check=False), 66, str(path), words)
+
+
+def test_a_name_that_a_terminal_would_obey_is_refused(tmp_path):
+    for name in ("a\nlost 0", "a\x1b[2Jb", "\x9b2J", "x" * 65, ""):
+        one_line(martlet("score", FEED, "--model", MODEL, "--name", name, check=False), 64, "--name", "control characters")
+    model = tmp_path / "a\x1b[2Jb.onnx"
+    model.write_bytes(MODEL.read_bytes())
+    one_line(martlet("score", FEED, "--model", model, check=False), 64, "give --name")
+
+
 def test_every_command_reads_the_file_and_the_environment(tmp_path):
     config = tmp_path / "martlet.yaml"
     config.write_text("inspect:\n  json: true\nsimulate:\n  events: 100\n")
@@ -48,6 +76,15 @@ def test_output_that_cannot_be_written_is_a_failure(command):
     one_line(result, 66, "cannot be written")
 
 
+@contextlib.contextmanager
+def open_folder(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def test_files_that_are_none_are_told_from_bad_data(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -55,7 +92,24 @@ def test_files_that_are_none_are_told_from_bad_data(tmp_path):
         one_line(martlet("score", path, "--model", MODEL, check=False), 66, str(path))
     one_line(martlet("simulate", "--events", 10, "--out", tmp_path, check=False), 66, "regular file")
     one_line(martlet("simulate", "--events", 10, "--out", tmp_path / "no" / "x.dbn", check=False), 66, "No such file")
-    one_line(martlet("score", FEED, FEED, "--model", MODEL, check=False), 64, "twice")
+    (tmp_path / "link").symlink_to(FEED)
+    os.link(shutil.copy(FEED, tmp_path / "copy"), tmp_path / "same")
+    for first, second in [(FEED, FEED), (FEED, f"{FEED.parent}/./{FEED.name}"), (FEED, tmp_path / "link"),
+                          (tmp_path / "copy", tmp_path / "same")]:
+        one_line(martlet("score", first, second, "--model", MODEL, check=False), 64, "twice")
+    # The folder is not the root.
+    for command in (["features", FEED], ["simulate", "--events", 10], ["convert", "--from", "binance", FEED]):
+        one_line(martlet(*command, "--out", "", check=False), 64, "--out is empty")
+    for out in (tmp_path / "copy", tmp_path / "copy" / "x", "/dev/null"):
+        one_line(martlet("features", FEED, "--out", out, check=False), 66, str(out), "cannot be made: ")
+
+
+def test_an_export_has_its_folder_for_itself(tmp_path):
+    with open_folder(tmp_path) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        one_line(martlet("features", FEED, "--out", tmp_path, check=False), 66, "another process")
+    martlet("features", FEED, "--out", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def test_rings_larger_than_half_the_machine_are_refused():
@@ -70,6 +124,25 @@ def test_rings_larger_than_half_the_machine_are_refused():
         result = martlet("run", "--workers", workers, "--ring-bytes", ring_bytes, "--max-instruments", 0, "--model", MODEL,
                          check=False)
         one_line(result, 64, words)
+
+
+def test_rings_that_cannot_hold_every_packet_are_refused():
+    for command in (["run"], ["score", FEED]):
+        one_line(martlet(*command, "--model", MODEL, "--ring-bytes", 131_072, check=False), 64, "131072", "from 262144")
+
+
+def test_the_smallest_rings_hold_the_largest_packet():
+    endpoint, topic = f"tcp://127.0.0.1:{free_port()}", b"md/D/A/"
+    count = (wire.MESSAGE_LENGTH_MAX - wire.padded_length(len(topic)) - wire.HEADER.itemsize) // wire.TRADE.itemsize
+    command = run_once(endpoint, "--instrument", "A:tick=0.01,lot=1", "--ring-bytes", 262_144)
+    with publishing(endpoint, 2, command) as (publisher, processor):
+        for number in range(8):
+            publisher.send(trades(topic, 1 + number * count, count))
+        publisher.send(end(topic, 1 + 8 * count))
+        out, errors = processor.communicate(timeout=TIMEOUT)
+    assert processor.returncode == 0, errors
+    report = json.loads(out)
+    assert report["ticks"] == 8 * count and report["dropped"] == 0 and report["incidents"] == []
 
 
 def test_a_publisher_says_whom_it_waits_for_and_counts_narrower_subscribers():
@@ -222,6 +295,25 @@ def test_other_wrong_values(tmp_path):
 def test_cores_are_numbers():
     for text in ("", ",", "0,", "0,,0", "x", "-0.5"):
         one_line(martlet("run", "--model", MODEL, f"--cores={text}", check=False), 64, "--cores")
+    for arguments, count in [((), 3), (("--workers", 2), 4), (("--inline",), 1)]:
+        cores = ",".join(["0"] * (count + 1))
+        one_line(martlet("run", "--model", MODEL, *arguments, "--cores", cores, check=False), 64, f"at most {count}")
+
+
+def test_a_core_that_this_process_may_not_have_is_refused_by_name(tmp_path):
+    """A container has some of the machine's cores: the kernel refuses the others, here a library in front of it."""
+    (tmp_path / "cores.c").write_text("""
+        #define _GNU_SOURCE
+        #include <errno.h>
+        #include <pthread.h>
+        #include <sched.h>
+        int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set) {
+            return CPU_COUNT(set) == 1 && CPU_ISSET(0, set) ? EINVAL : 0;
+        }""")
+    library = tmp_path / "cores.so"
+    subprocess.run(["g++", "-x", "c", "-shared", "-fPIC", "-o", library, tmp_path / "cores.c"], check=True)
+    result = martlet("run", "--model", MODEL, "--cores", "0", "--timeout", 5, env={"LD_PRELOAD": str(library)}, check=False)
+    one_line(result, 64, "core 0")
 
 
 def test_an_output_that_does_not_wait_is_waited_for():

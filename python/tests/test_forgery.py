@@ -7,7 +7,7 @@ import time
 import pytest
 
 from martlet import wire
-from martlet.subscriber import LOSS_MAX, SESSION_AHEAD_MAX, Stream, subscribe
+from martlet.subscriber import LOSS_MAX, SESSION_AHEAD_MAX, STREAMS_MAX, Stream, Subscription, subscribe
 from support import BIN, TIMEOUT, end, free_port, publishing, run_once, trades
 
 needs_program = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
@@ -76,6 +76,16 @@ def test_a_forged_packet_opens_no_stream_that_would_never_end():
     subscription, packets = subscribed(messages, timeout=5)
     assert packets == [("md/D/A/", 1)]
     assert list(subscription.streams) == [(1, "md/D/A/")] and subscription.refused == 1
+
+
+def test_the_python_subscriber_follows_streams_up_to_a_number():
+    messages = [trades(f"md/D/{number}/".encode(), 1) for number in range(STREAMS_MAX + 2)]
+    messages += [trades(b"md/D/0/", 2), end(b"md/D/0/", 3), trades(b"md/D/0/%1b/", 1), trades(b"md/\x1b[2J/A/", 1)]
+    subscription = Subscription("", "md/")
+    accepted = [subscription._accept(message) for message in messages]
+    assert sum(packet is not None for packet in accepted) == STREAMS_MAX + 1
+    assert len(subscription.streams) == STREAMS_MAX and subscription.refused == 4
+    assert subscription.streams[1, "md/D/0/"].received == 2
 
 
 def test_the_python_subscriber_drops_a_peer_whose_messages_fit_no_queue():

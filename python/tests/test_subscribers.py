@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from martlet import wire
-from support import BIN, FEED, MODEL, TIMEOUT, free_port, martlet, start
+from support import BIN, FEED, MODEL, TIMEOUT, free_port, martlet, start, wait_until
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 
@@ -93,7 +93,7 @@ def test_a_reader_of_the_output_that_has_gone_ends_a_command_in_silence():
 
 def test_a_slow_subscriber_is_no_silent_input(endpoints, long_feed):
     ticks, signals = endpoints
-    command = run_between(ticks, signals, "--timeout", 2, "--ring-bytes", 65_536)
+    command = run_between(ticks, signals, "--timeout", 2, "--ring-bytes", 262_144)
     with running(command, replay_to(ticks, long_feed)) as [processor, replay], subscriber(signals) as reader:
         reader.recv()
         time.sleep(5)
@@ -147,6 +147,21 @@ def test_a_stranger_on_the_port_is_no_subscriber(endpoints):
                 out, errors = replay.communicate(timeout=TIMEOUT)
     assert replay.returncode == 0, errors
     assert json.loads(out)["ticks"] == 80_000
+
+
+def test_a_stranger_with_many_prefixes_keeps_no_subscriber_from_being_counted(endpoints):
+    command = replay_to(endpoints[0], FEED, "--subscribers", 2)
+    with running(command) as [replay], zmq.Context() as context, context.socket(zmq.SUB) as stranger:
+        stranger.set(zmq.LINGER, 0)
+        stranger.set(zmq.SNDHWM, 0)
+        stranger.connect(endpoints[0])
+        for number in range(2_000):
+            stranger.set(zmq.SUBSCRIBE, b"md/stranger/%d/" % number)
+        wait_until(lambda: "1 of 2" in replay.stderr.readline(), replay)
+        with subscriber(endpoints[0]) as reader:
+            reader.set(zmq.RCVTIMEO, 20_000)
+            assert read_to_end(reader) > 80_000
+        assert replay.wait(TIMEOUT) == 0
 
 
 def test_a_replay_that_fails_says_what_it_sent_and_what_it_waits_for(endpoints, tmp_path):

@@ -99,6 +99,16 @@ def test_a_built_message_is_the_golden_one():
     assert built == golden("signals_message")
 
 
+@pytest.mark.parametrize("topic, names", [
+    ("md/XNAS.ITCH/BRK.B/", ("XNAS.ITCH", "BRK.B")), ("def/D/a%2Fb%25/", ("D", "a/b%")), ("sig/m%0A/D/é/", ("m\n", "D", "é")),
+    *((text, None) for text in (
+        "", "/", "md/", "md/D/", "md/D/A", "md/D/A/B/", "md//A/", "md/D//", "sig/D/A/", "xx/D/A/", "md/D/a%2fb/", "md/D/%41/",
+        "md/D/%/", "md/D/%ZZ/", "md/D/%FF/", "md/D/\x1b/", "md/D/\x85/", "MD/D/A/")),
+])
+def test_a_topic_is_taken_apart_if_it_is_spelt_as_it_would_be_written(topic, names):
+    assert wire.names(topic) == names
+
+
 @pytest.mark.parametrize("kind, model, dataset, symbol, text", GOLDEN["topics"].values())
 def test_topics_are_the_golden_ones(kind, model, dataset, symbol, text):
     made = {

@@ -59,6 +59,23 @@ MARTLET_INLINE uint64_t martlet_cycles(void) {
 #endif
 }
 
+/// The same in order: what stands before it has ended when the counter is read, and nothing behind it has begun. Some 20 ns;
+/// for stretches of any length, in benchmarks. Counters may move in steps of several ticks.
+MARTLET_INLINE uint64_t martlet_cycles_in_order(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+    uint64_t ticks = __builtin_ia32_rdtsc();
+    __builtin_ia32_lfence();
+    return ticks;
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(ticks) : : "memory");
+    return ticks;
+#else
+    return martlet_monotonic_ns();
+#endif
+}
+
 /// Asks for the cache lines of `byteCount` bytes at `start`, all at once, where reading them in turn would wait for each.
 MARTLET_INLINE void martlet_prefetch(const void *start, size_t byteCount) {
     for (size_t offset = 0; offset < byteCount; offset += 64) __builtin_prefetch((const char *)start + offset);
@@ -74,6 +91,10 @@ const char *martlet_build_level(void);
 /// Pins the calling thread to one CPU, counted from 0. Returns 0 or an errno value: EINVAL for a CPU that does not exist or is
 /// not allowed to this process.
 int martlet_thread_pin(int cpu);
+
+/// Whether threads of this process can be pinned to one CPU, counted from 0. Returns 0 or an errno value, as `martlet_thread_pin`,
+/// which it asks; the calling thread is where it was after it.
+int martlet_cpu_check(int cpu);
 
 /// Keeps the calling thread, and the threads that it makes after that, off one CPU. Returns 0 or an errno value: EINVAL if
 /// it is the only one.

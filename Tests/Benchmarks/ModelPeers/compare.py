@@ -5,8 +5,8 @@ Usage: compare.py MODELS [--martlet COMMAND] [--rounds N] [--milliseconds M] [--
                   [--peers-python PYTHON]
 
 MODELS is a folder that `python -m martlet.bench_models --out MODELS` wrote. COMMAND is run as COMMAND model bench FILE --json and
-prints p50_ns, p99_ns, p999_ns, timer_ns, and critical_path_p50_ns where it differs. ONNX Runtime is the library of the wheel that
-this Python has. PYTHON is one with lightgbm and lleaves. With PEER=COMMAND in the environment that program is
+prints p50_ns, p99_ns, p999_ns, timer_ns, checksum, and critical_path_p50_ns where it differs. ONNX Runtime is the library of
+the wheel that this Python has. PYTHON is one with lightgbm and lleaves. With PEER=COMMAND in the environment that program is
 run as well; it prints lines NAME p50_ns p99_ns, NAME being a model's name without its variant, or with it.
 
 Every contestant subtracts its timer. Each table cell is the median over the rounds [lowest–highest] in microseconds; a ratio is
@@ -167,7 +167,11 @@ def run_martlet(results, command, models, line):
         values = json.loads(text)
         keys = [*Results.KEYS, "critical_path_p50_ns"]
         times = {key: values[key] for key in keys if values.get(key) is not None}
-        results.add(f"{line['name']}.{line['variant']}", "Martlet", times, values.get("timer_ns"))
+        model = f"{line['name']}.{line['variant']}"
+        results.add(model, "Martlet", times, values.get("timer_ns"))
+        difference = abs(values["checksum"] - expected_checksum(models, line)) / line["ticks"]
+        if difference > CHECKSUM_TOLERANCE:
+            results.warnings.add(f"{model}: Martlet is off by {difference:.4f} per tick")
 
 
 def run_peer(results, command, lines):
