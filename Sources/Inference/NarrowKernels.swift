@@ -26,17 +26,27 @@ enum NarrowKernels {
             more.3.addProduct(Vector(repeating: source[column &+ 7]), weights[column &+ 7])
             column &+= 8
         }
-        func add(_ offset: Int, _ sum: inout Vector) {
-            guard column &+ offset < columns else { return }
-            sum.addProduct(Vector(repeating: source[column &+ offset]), weights[column &+ offset])
+        if column < columns {
+            sums.0.addProduct(Vector(repeating: source[column]), weights[column])
         }
-        add(0, &sums.0)
-        add(1, &sums.1)
-        add(2, &sums.2)
-        add(3, &sums.3)
-        add(4, &more.0)
-        add(5, &more.1)
-        add(6, &more.2)
+        if column &+ 1 < columns {
+            sums.1.addProduct(Vector(repeating: source[column &+ 1]), weights[column &+ 1])
+        }
+        if column &+ 2 < columns {
+            sums.2.addProduct(Vector(repeating: source[column &+ 2]), weights[column &+ 2])
+        }
+        if column &+ 3 < columns {
+            sums.3.addProduct(Vector(repeating: source[column &+ 3]), weights[column &+ 3])
+        }
+        if column &+ 4 < columns {
+            more.0.addProduct(Vector(repeating: source[column &+ 4]), weights[column &+ 4])
+        }
+        if column &+ 5 < columns {
+            more.1.addProduct(Vector(repeating: source[column &+ 5]), weights[column &+ 5])
+        }
+        if column &+ 6 < columns {
+            more.2.addProduct(Vector(repeating: source[column &+ 6]), weights[column &+ 6])
+        }
         destination[0] = DenseKernels.finish(
             (sums.0 + sums.1) + (sums.2 + sums.3), (more.0 + more.1) + (more.2 + more.3), bias[0], floor)
     }

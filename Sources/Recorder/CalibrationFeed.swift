@@ -45,14 +45,16 @@ public enum CalibrationFeed {
             if case .system = error { throw .file("\(error)") }
             throw .data("\(error)")
         }
-        guard array.shape.count == 2, array.shape[1] == model.featureNames.count else {
-            throw .data(
-                "\(path): an array of shape \(array.shape), expected rows of the model's \(model.featureNames.count) "
-                    + "features")
+        guard array.shape.count == 2 else {
+            throw .data("\(path): an array of shape \(array.shape), expected [ticks, features]")
         }
-        var rows = CalibrationRows(featureCount: array.shape[1])
+        let width = array.shape[1]
+        guard width == model.featureNames.count else {
+            throw .data("\(path): \(width) features in a row, the model wants \(model.featureNames.count)")
+        }
+        var rows = CalibrationRows(featureCount: width)
         for row in 0..<min(array.shape[0], ticksMax) {
-            let values = array.values[row * array.shape[1]..<(row + 1) * array.shape[1]]
+            let values = array.values[row * width..<(row + 1) * width]
             guard values.allSatisfy(\.isFinite) else {
                 throw .data("\(path): row \(row) holds a number that is not finite")
             }

@@ -7,7 +7,7 @@ import Recorder
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model",
-        abstract: "Looks into a model file, verifies what it computes, measures how fast; prunes and quantises it.",
+        abstract: "Looks into a model file, verifies what it computes, measures how fast, prunes it and quantises it.",
         discussion: """
             Takes any ONNX file that the engine runs. One with metadata of the model contract (docs/MODEL.md) is run \
             tick by tick with its state, and its features are those that it lists itself, of any feature set; 'run' and \
@@ -20,8 +20,8 @@ struct ModelCommand: ParsableCommand {
               martlet model quantize mine.onnx --calibrate day.dbn.zst --out int8.onnx
             """,
         subcommands: [
-            ModelInspectCommand.self, ModelVerifyCommand.self, ModelBenchCommand.self,
-            ModelPruneCommand.self, ModelQuantizeCommand.self,
+            ModelInspectCommand.self, ModelVerifyCommand.self, ModelBenchCommand.self, ModelPruneCommand.self,
+            ModelQuantizeCommand.self,
         ])
 }
 

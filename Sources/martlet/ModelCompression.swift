@@ -25,8 +25,9 @@ struct CompressionArguments: ParsableArguments {
     func read(calibration: String?) throws -> [UInt8] {
         try checkReadable([file] + [calibration].compactMap { $0 })
         _ = try inRange(ticks, "ticks", 0...Int.max)
-        let paths = [file, out].map { URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
-        guard paths[0] != paths[1] else {
+        try checkOutput(out)
+        // Also by another path or link: the model would be lost if the result were not what was wanted.
+        guard FileIdentity(file) != FileIdentity(out) else {
             throw CommandError(.usage, "--out \(out) is the model itself; give another file")
         }
         guard let data = FileManager.default.contents(atPath: file) else {

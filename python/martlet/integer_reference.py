@@ -32,8 +32,8 @@ ROUNDING_MAGIC = 12_582_912.0
 LOG2_E, TWO_LOG2_E = 1.44269504088896341, 2.88539008177792681
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723e-6
 EXP_C = (1.0, 1.0, 0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814467)
-#: Outputs up to which a linear layer sums in 4 chains, not 2; and the largest part of a folded offset.
-NARROW_ROWS_MAX, FOLDED_OFFSET_MAX = 16, 32.0
+#: The largest part of a folded offset.
+FOLDED_OFFSET_MAX = 32.0
 
 
 def fma32(a, b, c) -> np.ndarray:
@@ -130,13 +130,15 @@ def lstm_step(sums, cell):
 
 
 def chained(x, weight, chains) -> np.ndarray:
-    """Rows of x by a weight [outputs, inputs] in float32: fused products in chains by input index, then (0 + 1) + (2 + 3)."""
+    """Rows of x by a weight [outputs, inputs] in float32: fused products in chains by input index, then neighbours
+    are added until one is left."""
     sums = np.zeros((chains, *x.shape[:-1], weight.shape[0]), np.float32)
     for column in range(weight.shape[1]):
         chain = column % chains
         sums[chain] = fma32(x[..., column, None], weight[:, column], sums[chain])
-    first = sums[0] + sums[1]
-    return first if chains == 2 else first + (sums[2] + sums[3])
+    while len(sums) > 1:
+        sums = sums[0::2] + sums[1::2]
+    return sums[0]
 
 
 def exp(value) -> np.ndarray:
@@ -292,7 +294,7 @@ class IntegerReference:
 
     def _float_product(self, name, x, weight, bias, chains=None):
         """x by a weight [outputs, inputs]; a mean and scale right before it go into the weights, as in the engine."""
-        chains = chains or (4 if weight.shape[0] <= NARROW_ROWS_MAX else 2)
+        chains = chains or (8 if weight.shape[0] <= 8 else 4 if weight.shape[0] <= 16 else 2)
         bias = np.zeros(weight.shape[0], np.float32) if bias is None else np.broadcast_to(bias, weight.shape[:1])
         if name in self.affine and self.uses[name] == 1 and x.size == x.shape[-1]:
             base, scale, offset = self.affine[name]
