@@ -213,7 +213,7 @@ MODELS = {
     "e_deeplob_window": (40, 100, FLOAT, "e", lambda net: DeepLOB(net).build()),
     "e_deeplob_step": (40, 1, FLOAT, "e", lambda net: DeepLOB(net).build()),
     "f_tcn_window": (40, 100, FLOAT, "f", tcn),
-    "f_tcn_window127": (40, 127, FLOAT, "f", tcn),
+    "f_tcn_window127": (40, 127, ALL, "f", tcn),
     "f_tcn_step": (40, 1, ALL, "f", tcn),
     "g_binctabl": (40, 10, FLOAT, "g", binctabl),
     "A_lstm_window": (100, 50, FLOAT, "A", lambda net: recurrent(net, "lstm", 100, 100, 2)),
