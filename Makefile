@@ -7,7 +7,7 @@ BIN := .build/release/martlet
 VENV := .venv
 PYTORCH_VENV := .venv-pytorch
 PEERS_VENV := .venv-peers
-BENCH_MODELS := .build/bench-models
+BENCH_MODELS := .build/peer-models
 PYTORCH_MODELS := .build/pytorch-models
 PYTHON := $(VENV)/bin/python
 FEED := feeds/simulated_sim1_20240102_mixed.dbn.zst
@@ -98,7 +98,7 @@ test-pytorch: build setup-pytorch ## Train, export and run models of PyTorch (mi
 
 .PHONY: bench-build
 bench-build: setup-test
-	@for product in martlet ring-bench DBNBench FeatureBench ModelBench; do $(SWIFT) build -c release --product $$product || exit 1; done
+	@for product in martlet ring-bench DBNBench FeatureBench; do $(SWIFT) build -c release --product $$product || exit 1; done
 
 .PHONY: bench
 bench: bench-build ## Measure everything (minutes, on a quiet machine; MARTLET_FEEDS adds recorded days)

@@ -112,9 +112,6 @@ let package = Package(
         tests("FeaturesTests", ["Features", "MarketData", "Feeds"]),
         tests("ONNXTests", ["ONNX"]),
         tests("InferenceTests", ["Inference", "ONNX", "CMallocCounter"], exclude: ["Golden"]),
-        .executableTarget(
-            name: "ModelBench", dependencies: ["Inference", "Features"], path: "Tests/Benchmarks/ModelBench",
-            swiftSettings: hotSettings),
         tests("FeedsTests", ["Feeds", "DBN", "MarketData", "CCrypto", "CZlib"]),
         tests(
             "PipelineTests",

@@ -58,15 +58,12 @@ heading "allocations of the whole process, libzmq included"
 heading "features"
 .build/release/FeatureBench
 heading "models"
-[ -f .build/bench-models/.stamp ] || {
-    mkdir -p .build/bench-models
-    "$python" python/oracles/make_models.py bench .build/bench-models
-    touch .build/bench-models/.stamp
-}
 if [ "$size" = smoke ]; then
-    .build/release/ModelBench "$(ls .build/bench-models/*.onnx | head -1)"
+    "$python" -m martlet.bench_models --out .build/smoke-models --only a_mlp
+    for file in .build/smoke-models/*.onnx; do $bin model bench "$file" --steps 500; done
 else
-    .build/release/ModelBench .build/bench-models/*.onnx
+    "$python" -m martlet.bench_models --out .build/peer-models
+    for file in .build/peer-models/*.onnx; do $bin model bench "$file"; done
 fi
 heading "rings beside others"
 [ .build/ring-peers -nt Tests/Benchmarks/RingPeers/ring_peers.cpp ] ||

@@ -1,11 +1,9 @@
 """Makes a zoo of small ONNX models and, with ONNX Runtime, their outputs over a few hundred ticks.
 
     make_models.py zoo OUT [--steps N] [--only NAME ...]
-    make_models.py bench OUT
 
 For each model NAME the folder OUT gets NAME.onnx, NAME.features.f32 (ticks by features, little-endian) and for each
 output NAME.OUTPUT.f32 (ticks by elements). `zoo.txt` lists them: name, ticks, features, then output:elements.
-`bench` makes the models of the speed measurements and no outputs.
 """
 
 import argparse
@@ -273,15 +271,6 @@ ZOO = {
     "swapped": swapped,
 }
 
-BENCH = {
-    "default": lambda d: recurrent("gru", 112, 32, horizons=3, dense=64, norm=True, density=d),
-    "a_mlp_40_64_64_3": lambda d: mlp([40, 64, 64], density=d),
-    "b_mlp_144_256_128_3": lambda d: mlp([144, 256, 128], density=d),
-    "c_lstm_64": lambda d: recurrent("lstm", 40, 64, density=d),
-    "d_gru_2x128": lambda d: recurrent("gru", 40, 128, layers=2, density=d),
-}
-
-
 def run(model, features):
     """Steps a model with ONNX Runtime, carrying the state, and returns its outputs by name."""
     import onnxruntime
@@ -304,17 +293,12 @@ def run(model, features):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["zoo", "bench"])
+    parser.add_argument("what", choices=["zoo"])
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--only", nargs="*")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    if arguments.what == "bench":
-        for name, make in BENCH.items():
-            for density in (1.0, 0.25, 0.1):
-                onnx.save(make(density), arguments.out / f"{name}.{round(density * 100)}.onnx")
-        return
     lines = []
     for name, make in ZOO.items():
         if arguments.only and name not in arguments.only:
