@@ -32,7 +32,7 @@ extension GraphCompiler {
             try compiler.defineInputs(featureIndices: featureIndices, featureCount: featureCount)
             try compiler.compileNodes()
             try compiler.bindOutputs(horizonCount: horizonCount)
-            compiler.dropDeadLayers()
+            compiler.finishLayers()
             compiler.list.arrange()
             return compiler
         }

@@ -255,9 +255,10 @@ struct GraphCompiler {
         uses[name] == 1
     }
 
-    /// Takes out the layers that nobody needs.
-    mutating func dropDeadLayers() {
+    /// Takes out the layers that nobody needs, and joins those that can be one.
+    mutating func finishLayers() {
         list.layers = list.layers.indices.filter { !deadLayers.contains($0) }.map { list.layers[$0] }
+        list.fuseQuantization()
     }
 
     // MARK: Elements in memory

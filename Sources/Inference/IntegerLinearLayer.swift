@@ -62,6 +62,9 @@ struct IntegerLinearLayer: Sendable {
     var bias: [Float]
     var order = OutputOrder.rows
     var activation = Activation.identity
+    /// Where the sums are on the way, and how they become the bytes that the next product reads: for a result that nobody
+    /// wants as floats. The activation is in the bounds of the codes.
+    var output: (sums: Operand, quantization: Quantization)?
 
     /// Whether the groups of a row lie side by side.
     var isContiguous: Bool { groupOffsets.enumerated().allSatisfy { $1 == Int32(4 * $0) } }
@@ -72,5 +75,54 @@ struct IntegerLinearLayer: Sendable {
         case .rows: (matrix.rows + 7) / 8 * 8
         case .gates(let gates): (matrix.rows / gates + 7) / 8 * 8 * gates
         }
+    }
+}
+
+extension LayerList {
+    /// Makes bytes of an integer product's sums at once, where nobody reads them as floats.
+    mutating func fuseQuantization() {
+        var readers = Array(repeating: 0, count: buffers.count)
+        var writers = Array(repeating: [Int](), count: buffers.count)
+        for (index, layer) in layers.enumerated() {
+            for operand in layer.reads { readers[operand.buffer] += 1 }
+            for operand in layer.writes { writers[operand.buffer].append(index) }
+        }
+        for output in outputs.values { readers[output.view.operand.buffer] += 1 }
+        for update in stateUpdates { readers[update.source.buffer] += 1 }
+        var fused: Set<Int> = []
+        for (index, layer) in layers.enumerated() {
+            guard case .quantize(let source, let quantization) = layer.operation, readers[source.buffer] == 1,
+                let maker = writers[source.buffer].first, writers[source.buffer].count == 1,
+                case .integerLinear(var linear) = layers[maker].operation, linear.output == nil,
+                source == layers[maker].destination, let bounded = quantization.after(linear.activation)
+            else { continue }
+            linear.activation = .identity
+            linear.output = (layers[maker].destination, bounded)
+            layers[maker].operation = .integerLinear(linear)
+            layers[maker].destination = layer.destination
+            fused.insert(index)
+        }
+        layers = layers.indices.filter { !fused.contains($0) }.map { layers[$0] }
+    }
+}
+
+extension Quantization {
+    /// The codes of values after a function that only bounds them; nil for other functions.
+    func after(_ function: Activation) -> Quantization? {
+        switch function {
+        case .identity: self
+        case .relu: bounded(from: 0, to: .infinity)
+        case .clip(let low, let high) where low <= high: bounded(from: low, to: high)
+        default: nil
+        }
+    }
+
+    /// As of values clipped before, within the bounds that there are.
+    private func bounded(from low: Float, to high: Float) -> Quantization? {
+        guard
+            let clipped = Quantization(
+                scale: scale, zeroPoint: zeroPoint, isSigned: isSigned, clipLow: low, clipHigh: high)
+        else { return nil }
+        return Quantization(clipped, low: max(clipped.low, self.low), high: min(clipped.high, self.high))
     }
 }

@@ -253,6 +253,7 @@ extension Layer {
             if case .gru = gates.kind { operands.append(gates.hiddenSums) }
             return operands
         case .trees(_, _, let labels?): return [destination, labels]
+        case .integerLinear(let linear): return [destination] + [linear.output?.sums].compactMap { $0 }
         case .general(let operation): return [destination] + operation.furtherDestinations
         default: return [destination]
         }

@@ -303,6 +303,12 @@ struct Packer {
             scales: append(packing.inPanelOrder(linear.scales, padding: 0)),
             bias: append(packing.inPanelOrder(linear.bias, padding: 0)))
         step.table = append([product])
+        if let output = linear.output {
+            step.fifth = slot(output.sums)
+            step.table2 = append([output.quantization])
+        } else {
+            step.table2 = -1
+        }
         planned.add(linear, packing, isSparse: isSparse, dense: dense, sparse: sparse)
     }
 

@@ -161,7 +161,8 @@ extension Layer.Operation {
         case .linear(let linear):
             linear.activation == .identity ? "linear" : "linear + \(linear.activation.name)"
         case .integerLinear(let linear):
-            linear.activation == .identity ? "integer linear" : "integer linear + \(linear.activation.name)"
+            "integer linear" + (linear.activation == .identity ? "" : " + \(linear.activation.name)")
+                + (linear.output == nil ? "" : " + quantize")
         case .activation(_, let function): function.name
         case .combine(let operation, _, _): operation.name
         case .softmax(_, let width): "softmax over \(width)"

@@ -31,7 +31,7 @@ public struct Program: Sendable {
         }
         try compiler.compileNodes()
         for output in graph.outputs { try compiler.bindFreeOutput(output) }
-        compiler.dropDeadLayers()
+        compiler.finishLayers()
         storage = PlanStorage(compiler.list, policy: kernels)
     }
 

@@ -38,6 +38,15 @@ struct Quantization: BitwiseCopyable, Hashable, Sendable {
         low = min(bounded(clipLow), high)
     }
 
+    /// Another with bounds of its own, low at most high.
+    init(_ other: Quantization, low: Float, high: Float) {
+        scale = other.scale
+        zeroPoint = other.zeroPoint
+        isSigned = other.isSigned
+        self.low = min(low, high)
+        self.high = high
+    }
+
     /// The bytes that can come out.
     var range: ClosedRange<Int> { Int(low) + Int(zeroPoint)...Int(high) + Int(zeroPoint) }
 }

@@ -82,10 +82,7 @@ public struct ScalarReference {
             memory.store(outputs, layer.destination)
             if let labels { memory.integers(labels)[0] = ensemble.labels[label] }
         case .quantize(let source, let quantization):
-            let bytes = memory.bytes(layer.destination)
-            for (index, value) in read(source).enumerated() {
-                bytes[index] = UInt8(truncatingIfNeeded: IntegerReference.quantize(value, quantization))
-            }
+            quantize(source, quantization, layer.destination)
         case .dequantize(let source, let quantization):
             memory.store(
                 (0..<source.count).map {
@@ -139,7 +136,16 @@ public struct ScalarReference {
                     IntegerReference.finish(
                         sums[row], correction: corrections[row], scale: linear.scales[row], bias: linear.bias[row]))
             }
-            store(floats, linear.order, to: destination.part(index * linear.rowWidth, linear.rowWidth))
+            let row = linear.output?.sums ?? destination
+            store(floats, linear.order, to: row.part(index * linear.rowWidth, linear.rowWidth))
+        }
+        if let output = linear.output { quantize(output.sums, output.quantization, destination) }
+    }
+
+    private func quantize(_ source: Operand, _ quantization: Quantization, _ destination: Operand) {
+        let bytes = memory.bytes(destination)
+        for (index, value) in read(source).enumerated() {
+            bytes[index] = UInt8(truncatingIfNeeded: IntegerReference.quantize(value, quantization))
         }
     }
 

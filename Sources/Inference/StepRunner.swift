@@ -180,7 +180,8 @@ struct StepRunner {
             product.pointee.groupOffsets < 0 ? nil : table(product.pointee.groupOffsets, of: Int32.self)
         let starts = table(product.pointee.starts, of: Int32.self)
         let source = UnsafeRawPointer(memory.address(step.pointee.source))
-        let destination = memory.address(step.pointee.destination)
+        let isQuantized = step.pointee.table2 >= 0
+        let destination = memory.address(isQuantized ? step.pointee.fifth : step.pointee.destination)
         let vectors = product.pointee.shape.sumVectors
         for row in 0..<step.pointee.rows {
             let target = destination + row &* step.pointee.width &* 32
@@ -188,11 +189,20 @@ struct StepRunner {
             let sums = target.assumingMemoryBound(to: SIMD8<Int32>.self)
             IntegerKernels.run(
                 matrix, source: source + Int(starts[row]), groupOffsets: groups, destination: sums)
-            QuantizationKernels.finish(
-                sums, corrections: table(product.pointee.corrections, of: SIMD8<Int32>.self),
-                scale: table(product.pointee.scales, of: Vector.self),
-                bias: table(product.pointee.bias, of: Vector.self),
-                destination: target.assumingMemoryBound(to: Vector.self), vectors: vectors)
+            let corrections = table(product.pointee.corrections, of: SIMD8<Int32>.self)
+            let scale = table(product.pointee.scales, of: Vector.self)
+            let bias = table(product.pointee.bias, of: Vector.self)
+            if isQuantized {
+                QuantizationKernels.finishQuantized(
+                    sums, corrections: corrections, scale: scale, bias: bias,
+                    table(step.pointee.table2, of: Quantization.self).pointee,
+                    destination: memory.address(step.pointee.destination) + row &* step.pointee.width &* 8,
+                    vectors: vectors)
+            } else {
+                QuantizationKernels.finish(
+                    sums, corrections: corrections, scale: scale, bias: bias,
+                    destination: target.assumingMemoryBound(to: Vector.self), vectors: vectors)
+            }
         }
         if step.pointee.function != .identity {
             activate(
