@@ -101,14 +101,15 @@ struct MatrixPacking {
         for panel in 0..<panels {
             let even = columnsOfPanel[panel].filter { $0 % 2 == 0 }
             let odd = columnsOfPanel[panel].filter { $0 % 2 == 1 }
-            let pairs = max(even.count, odd.count)
-            result.panels.append(SparsePanel(pairs: Int32(pairs)))
-            for pair in 0..<pairs {
-                for column in [even, odd].map({ pair < $0.count ? $0[pair] : nil }) {
-                    result.indices.append(column.map { places[$0] } ?? 0)
-                    for output in panel * width..<(panel + 1) * width {
-                        result.weights.append(column.map { weight(output, $0) } ?? 0)
-                    }
+            let pairs = min(even.count, odd.count)
+            let rest = even.count > odd.count ? even[pairs...] : odd[pairs...]
+            result.panels.append(
+                SparsePanel(
+                    pairs: Int32(pairs), rest: Int32(rest.count), restIsOdd: even.count > odd.count ? 0 : 1))
+            for column in zip(even, odd).flatMap({ [$0, $1] }) + rest {
+                result.indices.append(places[column])
+                for output in panel * width..<(panel + 1) * width {
+                    result.weights.append(weight(output, column))
                 }
             }
         }
