@@ -259,7 +259,12 @@ struct GraphCompiler {
     ) throws(ModelError) {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
         try elementCount(shape, node)
-        if case .constant = value { try spendElements(shape.reduce(1, *)) }
+        switch value {
+        case .constant: try spendElements(shape.reduce(1, *))
+        // Two numbers of 64 bits for each element.
+        case .affine: try spendElements(4 * shape.reduce(1, *))
+        case .view, .quantized, .dequantized: break
+        }
         values[node.outputs[output]] = ShapedValue(
             value: value, type: type, shape: shape, openLinear: openLinear, range: range)
     }

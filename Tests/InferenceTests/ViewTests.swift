@@ -57,4 +57,11 @@ import Testing
         file.floats = [("scale", [4, 2], Array(repeating: 1, count: 8))]
         #expect(throws: ModelError.self) { try AnyModel(onnx: file.bytes) }
     }
+
+    @Test(arguments: [[Int64.min, 0], [0, .min], [.max, .max], [.min, .max]])
+    func `padding beyond all shapes is no trap`(_ pads: [Int64]) {
+        var file = graph([.init(op: "Pad", inputs: ["x", "pads"], outputs: ["y"])], from: [8], to: [8])
+        file.integers = [("pads", [2], pads)]
+        #expect(throws: ModelError.self) { try AnyModel(onnx: file.bytes) }
+    }
 }
