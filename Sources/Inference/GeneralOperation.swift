@@ -211,7 +211,8 @@ extension GeneralOperation {
     }
 
     private func contract(_ memory: some OperandMemory, _ destination: Operand, _ contraction: Contraction) {
-        let (a, b) = (memory.integers(contraction.first), memory.integers(contraction.second))
+        // The sources are copies of the contraction's operands where these lie in the state.
+        let (a, b) = (memory.integers(sources[0]), memory.integers(sources[1]))
         let result = memory.integers(destination)
         for index in 0..<destination.count {
             let (x, y) = (a + Int(contraction.firstStarts[index]), b + Int(contraction.secondStarts[index]))

@@ -38,6 +38,12 @@ extension GraphCompiler {
         }
         let whole = try compile(nil)
         guard let shape = whole.values[featuresName]?.shape, shape[1] > 1 else { return (whole.list, nil) }
+        if let state = graph.inputs.first(where: { $0.name != featuresName }) {
+            // Until the window is full it is padded in one way and in the other, and a state may remember that for ever.
+            var plan = StreamPlan()
+            plan.barriers.append((state.name, "input", "a state would remember ticks from before the first window"))
+            return (whole.list, plan)
+        }
         var analysis = StreamAnalysis(whole)
         let plan = try analysis.plan(features: featuresName, window: shape[1])
         if streaming == .recompute || plan.isEmpty { return (whole.list, plan) }

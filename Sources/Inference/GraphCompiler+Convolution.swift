@@ -10,6 +10,8 @@ struct SlidingWindow {
     var after: [Int]
     /// Windows along each axis.
     var outputs: [Int]
+    /// What of `after` is there only because the number of windows was rounded up: no padding that counts.
+    var overhang: [Int] = []
 
     var isPadded: Bool { before.contains { $0 != 0 } || after.contains { $0 != 0 } }
 
@@ -59,13 +61,16 @@ extension GraphCompiler {
                 throw refused(node, "a window of \(reach) over an axis of \(size)")
             }
             var outputs = max(size - reach, 0) / strides[axis] + 1
+            var overhang = 0
             if roundsUp, automatic == "NOTSET" || automatic == "VALID" {
                 outputs = (max(size - reach, 0) + strides[axis] - 1) / strides[axis] + 1
                 if size < reach { outputs = 1 }
                 // A last window that would begin in the padding behind the values is left out.
                 if (outputs - 1) * strides[axis] >= extents[axis] + window.before[axis] { outputs -= 1 }
-                window.after[axis] += max(0, (outputs - 1) * strides[axis] + reach - size)
+                overhang = max(0, (outputs - 1) * strides[axis] + reach - size)
             }
+            window.after[axis] += overhang
+            window.overhang.append(overhang)
             window.outputs.append(outputs)
         }
         try elementCount(window.outputs, node)
@@ -236,8 +241,8 @@ extension GraphCompiler {
         for axis in window.kernel.indices {
             let extent = extents[axis + 2]
             let low = countsPadding ? 0 : window.before[axis]
-            let stated = try integersAttribute(node, "pads").map { Int($0[window.kernel.count + axis]) } ?? 0
-            let high = window.before[axis] + extent + (countsPadding ? stated : 0)
+            let padding = window.after[axis] - window.overhang[axis]
+            let high = window.before[axis] + extent + (countsPadding ? padding : 0)
             let along = (0..<window.outputs[axis]).map { output in
                 (0..<window.kernel[axis]).count {
                     let place = output * window.strides[axis] + $0 * window.dilations[axis]

@@ -118,7 +118,7 @@ extension GraphCompiler {
         var after = before
         for (index, axis) in axes.enumerated() {
             let (low, high) = (amounts[index], amounts[axes.count + index])
-            guard abs(low) <= Int64(ModelLimits.elements), abs(high) <= Int64(ModelLimits.elements) else {
+            guard low.magnitude <= ModelLimits.elements, high.magnitude <= ModelLimits.elements else {
                 throw refused(node, "pads of \(low) and \(high)")
             }
             (before[axis], after[axis]) = (Int(low), Int(high))

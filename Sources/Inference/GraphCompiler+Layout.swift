@@ -45,6 +45,12 @@ extension GraphCompiler {
         if let view = try transform(self, source) {
             result = view
         } else {
+            if case .dequantized(_, let quantizer) = value.value, storage(source.operand) == .byte {
+                // The bytes of a ring stay where they are; as floats they can be copied.
+                var floats = value
+                floats.value = .view(try dequantizedElements(source, quantizer, node))
+                return try rearranged(floats, node, transform)
+            }
             let copy = View(try contiguous(source, node), shape: source.shape)
             guard let view = try transform(self, copy) else { throw refused(node, "its layout is not supported") }
             result = view

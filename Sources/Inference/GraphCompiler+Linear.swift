@@ -90,14 +90,15 @@ extension GraphCompiler {
         // What follows for the kernels: rows begin at the start of their operand if there is one, and scattered inputs
         // of a full matrix are brought together first, which costs less than looking each of them up.
         if let first = layer.rowStarts.first, layer.rowStarts.count == 1 {
-            let offset = Int(first)
-            layer.source.offset += offset
-            layer.source.count -= offset
             layer.rowStarts = [0]
             if !layer.isContiguous, MatrixPacking(matrix, order: order).blockDensity > Self.scatteredDensityMax {
-                layer.source = try gathered(
-                    layer.source, layer.columnOffsets, shape: [matrix.columns], node)
+                // From the start of the operand, not of the row: inputs may lie before that, and none may be negative.
+                let places = layer.columnOffsets.map { first + $0 }
+                layer.source = try gathered(source, places, shape: [matrix.columns], node)
                 layer.columnOffsets = (0..<matrix.columns).map { Int32($0) }
+            } else {
+                layer.source.offset += Int(first)
+                layer.source.count -= Int(first)
             }
         }
         let rowWidth = layer.rowWidth

@@ -57,7 +57,7 @@ extension GraphCompiler {
         }
         guard block > 0, parameters.count == shape.count,
             shape.indices.allSatisfy({
-                parameters[$0] == ($0 == axis ? (shape[$0] + block - 1) / block : shape[$0])
+                parameters[$0] == ($0 == axis ? shape[$0] / block + (shape[$0] % block == 0 ? 0 : 1) : shape[$0])
             })
         else { throw refused(node, "scales of shape \(parameters) for a value of shape \(shape)") }
         let strides = View.rowMajor(parameters)
@@ -142,8 +142,10 @@ extension GraphCompiler {
     mutating func dequantizedElements(
         _ view: View, _ quantizer: Quantization, _ node: Node
     ) throws(ModelError) -> View {
-        let flat = try flat(view, node)
-        let isBytes = storage(flat.operand) == .byte
+        // Bytes are there already where they are those of a ring. There is no kernel that brings scattered ones together:
+        // all from the first to the last are made floats, with what lies between them.
+        let isBytes = storage(view.operand) == .byte
+        let flat = isBytes ? view.spanned : try flat(view, node)
         let bytes =
             isBytes
             ? flat.operand : try quantizedBytes(flat.operand, quantizer, shape: view.shape, node)
@@ -213,24 +215,26 @@ extension GraphCompiler {
 
     // MARK: Integer operators
 
-    /// A byte value less its zero point, which is a constant: one, or one for each row or column.
+    /// A byte value less its zero point: one, or one for each row or column.
     private mutating func centred(
         _ node: Node, _ index: Int, zero: Int, alongRows: Bool
     ) throws(ModelError) -> View {
         let view = try viewInput(node, index)
         guard try input(node, index).type.isInteger else { throw refused(node, "values of type that is no integer") }
-        guard let tensor = try constantInput(node, zero, "the zero point"), let zeros = tensor.integers,
-            zeros.contains(where: { $0 != 0 })
-        else { return view }
+        guard let value = try optionalInput(node, zero) else { return view }
+        if case .constant(let tensor) = value.value, tensor.integers?.allSatisfy({ $0 == 0 }) ?? false { return view }
+        guard value.type.isInteger else { throw refused(node, "a zero point of type \(value.type)") }
+        // One that is known only at run time is that of a `DynamicQuantizeLinear`.
+        var zeros = try viewInput(node, zero)
         let rank = view.shape.count
-        let zeroShape =
-            alongRows && zeros.count > 1 && tensor.shape.count == 1 && rank > 1
-            ? [zeros.count, 1] : tensor.shape
-        guard broadcastShape(view.shape, zeroShape) == view.shape else {
-            throw refused(node, "a zero point of shape \(tensor.shape) for a value of shape \(view.shape)")
+        if alongRows, zeros.count > 1, zeros.shape.count == 1, rank > 1 {
+            zeros.shape.append(1)
+            zeros.strides.append(1)
         }
-        let constant = View(try allocateConstant(.integer(zeros), .integer), shape: zeroShape)
-        return try generalArithmetic(.subtract, .int64, view, constant, shape: view.shape, node)
+        guard broadcastShape(view.shape, zeros.shape) == view.shape else {
+            throw refused(node, "a zero point of shape \(value.shape) for a value of shape \(view.shape)")
+        }
+        return try generalArithmetic(.subtract, .int64, view, zeros, shape: view.shape, node)
     }
 
     /// The exact sums of `MatMulInteger`, as 64-bit integers.

@@ -188,7 +188,8 @@ extension GraphCompiler {
         switch node.operatorName {
         case "Conv", "MaxPool", "AveragePool":
             guard time.axis >= 2, let window = plan.windows[node.key] else { break }
-            var (low, high) = (window.before, window.after)
+            // What rounding up adds is added again.
+            var (low, high) = (window.before, zip(window.after, window.overhang).map(-))
             low[time.axis - 2] = 0
             high[time.axis - 2] = 0
             attributes["pads"] = .integers((low + high).map { Int64($0) })
@@ -227,11 +228,19 @@ extension GraphCompiler {
             maker = graph.nodes.first { $0.outputs.first == next }
         }
         guard let slice = maker, slice.operatorName == "Slice", slice.inputs.first == joined else { return nil }
+        // The nodes are not compiled yet: the slice's numbers are initializers or those of `Constant` nodes.
+        var compiler = self
+        for name in slice.inputs.dropFirst() where !name.isEmpty && values[name] == nil {
+            guard let constant = graph.nodes.first(where: { $0.outputs.first == name }),
+                constant.operatorName == "Constant"
+            else { return nil }
+            try compiler.compile(constant)
+        }
         // What the slice keeps of the joined value, which is one row longer than the state.
         var longer = shape
         longer[axis] += 1
         let plain = View(Operand(buffer: 0, count: 0), shape: longer)
-        let view = try sliced(slice, plain)
+        let view = try compiler.sliced(slice, plain)
         var kept = plain
         kept.start = plain.strides[axis]
         kept.shape[axis] = shape[axis]

@@ -146,15 +146,29 @@ struct GraphCompiler {
         if case .general(var general) = operation {
             // General operations find their operands in the engine's memory only.
             for (index, source) in general.sources.enumerated() where !isInArena(source) {
-                let copy = try allocate(source.count)
-                list.layers.append(
-                    Layer(name: node.name, operation: .copy(source: source), destination: copy, shape: shape))
-                general.sources[index] = copy
+                general.sources[index] = try copiedToArena(source, node, shape: shape)
             }
             operation = .general(general)
         }
         list.layers.append(Layer(name: node.name, operation: operation, destination: destination, shape: shape))
         return list.layers.count - 1
+    }
+
+    /// A copy of an operand that lies elsewhere. Copies are made of words of 32 bits: of elements that take more, all of the
+    /// buffer is copied.
+    private mutating func copiedToArena(
+        _ source: Operand, _ node: Node, shape: [Int]
+    ) throws(ModelError) -> Operand {
+        let buffer = list.buffers[source.buffer]
+        let words = buffer.storage.byteCount / 4
+        let isWhole = words > 1
+        let part = isWhole ? Operand(buffer: source.buffer, count: buffer.count * words) : source
+        let copy = try allocate(isWhole ? buffer.count : source.count, buffer.storage)
+        list.layers.append(
+            Layer(
+                name: node.name, operation: .copy(source: part),
+                destination: Operand(buffer: copy.buffer, count: part.count), shape: shape))
+        return isWhole ? Operand(buffer: copy.buffer, offset: source.offset, count: source.count) : copy
     }
 
     private func isInArena(_ operand: Operand) -> Bool {
@@ -245,7 +259,12 @@ struct GraphCompiler {
     ) throws(ModelError) {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
         try elementCount(shape, node)
-        if case .constant = value { try spendElements(shape.reduce(1, *)) }
+        switch value {
+        case .constant: try spendElements(shape.reduce(1, *))
+        // Two numbers of 64 bits for each element.
+        case .affine: try spendElements(4 * shape.reduce(1, *))
+        case .view, .quantized, .dequantized: break
+        }
         values[node.outputs[output]] = ShapedValue(
             value: value, type: type, shape: shape, openLinear: openLinear, range: range)
     }
@@ -376,9 +395,4 @@ struct GraphCompiler {
         }
         return destination
     }
-}
-
-extension View {
-    /// Whether an element stands at two places of the view.
-    var repeatsElements: Bool { zip(shape, strides).contains { $0 > 1 && $1 == 0 } }
 }

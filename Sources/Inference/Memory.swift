@@ -220,3 +220,18 @@ func broadcastShape(_ first: [Int], _ second: [Int]) -> [Int]? {
     }
     return result
 }
+
+extension View {
+    /// The same elements over no more of the operand than from the first to the last of them.
+    var spanned: View {
+        guard count > 0 else {
+            return View(Operand(buffer: operand.buffer, offset: operand.offset, count: 0), shape: shape)
+        }
+        let (first, last) = extent
+        let part = Operand(buffer: operand.buffer, offset: operand.offset + first, count: last - first + 1)
+        return View(part, start: start - first, shape: shape, strides: strides)
+    }
+
+    /// Whether an element stands at two places of the view.
+    var repeatsElements: Bool { zip(shape, strides).contains { $0 > 1 && $1 == 0 } }
+}

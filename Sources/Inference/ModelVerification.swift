@@ -46,6 +46,9 @@ public struct ModelVerification {
     /// Multiply-adds that the scalar twin may do, at some 100 million a second.
     private static let scalarBudget = 300_000_000
 
+    /// Values of inputs and outputs that are kept where rows are random: those of all ticks are held in memory.
+    private static let valueBudget = 16 << 20
+
     private let bytes: [UInt8]
     private let model: AnyModel
     /// Rows for each input, by name; as many of each.
@@ -61,7 +64,10 @@ public struct ModelVerification {
     public init(onnx bytes: [UInt8], stored: [String: FeatureRows]) throws(ModelError) {
         self.bytes = bytes
         model = try AnyModel(onnx: bytes)
-        let ticks = stored.values.map(\.count).min() ?? ModelVerification.tickCount + model.window - 1
+        let values = model.inputs.map(\.shape) + model.outputShapes.values
+        let affordable = ModelVerification.valueBudget / max(values.reduce(0) { $0 + $1.reduce(1, *) }, 1)
+        let random = min(ModelVerification.tickCount, max(affordable, 2))
+        let ticks = stored.values.map(\.count).min() ?? random + model.window - 1
         var inputs: [String: FeatureRows] = [:]
         for (name, shape, type) in model.inputs {
             let width = model.metadata == nil ? shape.reduce(1, *) : shape[shape.count - 1]
@@ -130,7 +136,9 @@ public struct ModelVerification {
 
     /// Compares the kernels with their scalar twins, to the bit.
     public func checkScalarTwin() throws(ModelError) -> Check {
-        let affordable = max(ModelVerification.scalarBudget / max(model.multiplyAdds, 1), 4)
+        // What does not multiply costs at least a move of each element.
+        let work = max(model.multiplyAdds, model.arenaByteCount / 4, 1)
+        let affordable = max(ModelVerification.scalarBudget / work, 4)
         let count = min(ticks, affordable)
         let found = try outputs(model, count: count)
         let expected: [Output]

@@ -5,6 +5,8 @@ struct ModelFile {
         var inputs: [String]
         var outputs: [String]
         var integers: [(String, Int64)] = []
+        var lists: [(String, [Int64])] = []
+        var strings: [(String, String)] = []
         var domain = ""
     }
 
@@ -36,6 +38,14 @@ struct ModelFile {
             for (name, value) in node.integers {
                 body += Self.field(
                     5, Self.field(1, Array(name.utf8)) + Self.number(3, value) + Self.number(20, 2))
+            }
+            for (name, values) in node.lists {
+                let list = values.flatMap { Self.number(8, $0) }
+                body += Self.field(5, Self.field(1, Array(name.utf8)) + list + Self.number(20, 7))
+            }
+            for (name, value) in node.strings {
+                body += Self.field(
+                    5, Self.field(1, Array(name.utf8)) + Self.field(4, Array(value.utf8)) + Self.number(20, 3))
             }
             graph += Self.field(1, body)
         }

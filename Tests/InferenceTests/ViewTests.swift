@@ -1,0 +1,67 @@
+import Inference
+import Testing
+
+/// Goal: layers read the elements that a view means, wherever they lie.
+/// Method: graphs of a few nodes with results that are known.
+@Suite struct ViewTests {
+    /// A free graph of one input and one output, run on one row.
+    private func run(_ file: ModelFile, _ row: [Float]) throws -> [Float] {
+        let rows = FeatureRows(width: row.count, values: row)
+        let verification = try ModelVerification(onnx: file.bytes, stored: ["x": rows])
+        #expect(try verification.checkScalarTwin().status == .passed)
+        return try #require(try verification.outputs().first { $0.name == "y" }).values
+    }
+
+    private func graph(_ nodes: [ModelFile.NodeText], from input: [Int64], to output: [Int64]) -> ModelFile {
+        var file = ModelFile()
+        file.metadata = [:]
+        file.inputs = [("x", input)]
+        file.outputs = [("y", output)]
+        file.nodes = nodes
+        file.floats = []
+        return file
+    }
+
+    @Test func `a product reads one row of inputs backwards`() throws {
+        var file = graph(
+            [
+                .init(op: "Slice", inputs: ["x", "last", "first", "axis", "back"], outputs: ["turned"]),
+                .init(op: "MatMul", inputs: ["turned", "w"], outputs: ["y"]),
+            ], from: [1, 3], to: [1, 2])
+        file.integers = [("last", [1], [-1]), ("first", [1], [.min]), ("axis", [1], [1]), ("back", [1], [-1])]
+        file.floats = [("w", [3, 2], [1, 2, 10, 20, 100, 200])]
+        #expect(try run(file, [1, 2, 3]) == [123, 246])
+    }
+
+    @Test func `a mean counts the padding that makes sizes the same, but not what rounding up adds`() throws {
+        func mean(_ strings: [(String, String)], _ lists: [(String, [Int64])]) throws -> [Float] {
+            let node = ModelFile.NodeText(
+                op: "AveragePool", inputs: ["x"], outputs: ["y"],
+                integers: [("ceil_mode", 1), ("count_include_pad", 1)], lists: lists, strings: strings)
+            return try run(graph([node], from: [1, 1, 3], to: [1, 1, 3]), [2, 4, 8])
+        }
+        #expect(try mean([("auto_pad", "SAME_UPPER")], [("kernel_shape", [2])]) == [3, 6, 4])
+        #expect(try mean([], [("kernel_shape", [2]), ("strides", [2]), ("pads", [0, 0])]) == [3, 8])
+    }
+
+    @Test(arguments: [Int64.max, .max - 1, .min, -1])
+    func `a size of blocks beyond all shapes is no trap`(_ size: Int64) {
+        var file = graph(
+            [
+                .init(
+                    op: "QuantizeLinear", inputs: ["x", "scale"], outputs: ["codes"],
+                    integers: [("axis", 1), ("block_size", size)]),
+                .init(op: "Cast", inputs: ["codes"], outputs: ["y"], integers: [("to", 1)]),
+            ], from: [4, 3], to: [4, 3])
+        file.opset = 21
+        file.floats = [("scale", [4, 2], Array(repeating: 1, count: 8))]
+        #expect(throws: ModelError.self) { try AnyModel(onnx: file.bytes) }
+    }
+
+    @Test(arguments: [[Int64.min, 0], [0, .min], [.max, .max], [.min, .max]])
+    func `padding beyond all shapes is no trap`(_ pads: [Int64]) {
+        var file = graph([.init(op: "Pad", inputs: ["x", "pads"], outputs: ["y"])], from: [8], to: [8])
+        file.integers = [("pads", [2], pads)]
+        #expect(throws: ModelError.self) { try AnyModel(onnx: file.bytes) }
+    }
+}
