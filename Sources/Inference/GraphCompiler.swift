@@ -57,6 +57,7 @@ struct GraphCompiler {
     /// Elements of all buffers and constants, and operations of all layers, to be held against the limits.
     private var elementsSpent = 0
     private var operationsSpent = 0
+    private var operationsFolded = 0
 
     init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
@@ -130,7 +131,11 @@ struct GraphCompiler {
 
     /// Counts what a compiler of a part of the graph has spent.
     mutating func take(_ part: GraphCompiler) throws(ModelError) {
-        operationsSpent += part.operationsSpent
+        operationsFolded += part.operationsSpent
+        guard operationsFolded <= ModelLimits.foldedOperations else {
+            throw .limit(
+                what: "operations on constants", found: operationsFolded, limit: ModelLimits.foldedOperations)
+        }
         try spendElements(part.elementsSpent)
     }
 

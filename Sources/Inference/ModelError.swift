@@ -55,6 +55,8 @@ public enum ModelLimits {
     public static let stateElements = 1 << 24
     /// Multiply-adds and copied elements of one run, and those at load: a second or so.
     public static let operations = 1 << 31
+    /// The same of all that is computed at load, which is done before it is packed for speed.
+    public static let foldedOperations = 1 << 28
     /// Weights of one matrix, those of absent connections of a grouped convolution counted.
     public static let weights = 1 << 24
     /// Inputs of an integer product: more could overflow its 32-bit sums.

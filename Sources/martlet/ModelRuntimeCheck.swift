@@ -34,9 +34,12 @@ struct ModelRuntimeCheck {
             return [.init(Self.name, .failed, "\(python) -m martlet.model_verify: \(line)")]
         }
         do {
-            return try output.split(separator: UInt8(ascii: "\n")).map {
+            let checks = try output.split(separator: UInt8(ascii: "\n")).map {
                 try JSONDecoder().decode(ModelVerification.Check.self, from: Data($0))
             }
+            // A program that says nothing has checked nothing.
+            return checks.isEmpty
+                ? [.init(Self.name, .failed, "\(python) -m martlet.model_verify said nothing")] : checks
         } catch {
             return [
                 .init(Self.name, .failed, "\(python) -m martlet.model_verify said what is no check: \(oneLine(error))")

@@ -260,6 +260,7 @@ def test_options_that_are_wrong_are_one_line(models):
     one_line(martlet("model", "bench", model, "--core=-2", check=False), 64, "--core")
     one_line(martlet("model", "verify", model, "--onnxruntime", "/nowhere/python", check=False), 66, "/nowhere/python")
     one_line(martlet("model", "verify", model, "--onnxruntime", "/bin/false", check=False), 65, "ONNX Runtime")
+    one_line(martlet("model", "verify", model, "--onnxruntime", "/bin/true", check=False), 65, "ONNX Runtime")
 
 
 # What compares in Python.
