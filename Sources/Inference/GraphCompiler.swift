@@ -279,12 +279,6 @@ struct GraphCompiler {
         uses[name] == 1
     }
 
-    /// Takes out the layers that nobody needs, and joins those that can be one.
-    mutating func finishLayers() {
-        list.layers = list.layers.indices.filter { !deadLayers.contains($0) }.map { list.layers[$0] }
-        list.fuseQuantization()
-    }
-
     // MARK: Elements in memory
 
     /// The elements of a node's input as a view. They are put into memory once, however many nodes read them.
