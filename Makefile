@@ -55,15 +55,19 @@ $(VENV)/.stamp: python/requirements.txt python/pyproject.toml
 build: setup ## Build everything for release
 	@$(SWIFT) build -c release --product martlet
 
+# The first process that fails ends the others. Two that end at once are one to `wait -n`, which then finds none (127); each is
+# asked for by name afterwards.
 .PHONY: run
 run: build ## Play a feed through the processor and show its signals
 	@trap 'kill $$(jobs -p) 2>/dev/null' EXIT; \
-	$(BIN) subscribe tcp://127.0.0.1:$(OUTPUT_PORT) --once & \
+	$(BIN) subscribe tcp://127.0.0.1:$(OUTPUT_PORT) --once & subscriber=$$!; \
 	$(BIN) run --once --model $(MODEL) --subscribers 1 --digest --evaluate-from training-end \
 		--input tcp://127.0.0.1:$(INPUT_PORT) --output tcp://127.0.0.1:$(OUTPUT_PORT) > .build/run-summary.txt & \
+	processor=$$!; \
 	$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --subscribers 1 --speed $(SPEED) \
-		> .build/run-replay.txt & \
-	for process in subscriber processor publisher; do wait -n || exit $$?; done; \
+		> .build/run-replay.txt & publisher=$$!; \
+	for process in 1 2 3; do wait -n; status=$$?; [ $$status = 0 ] || [ $$status = 127 ] || exit $$status; done; \
+	for process in $$subscriber $$processor $$publisher; do wait $$process || exit $$?; done; \
 	cat .build/run-replay.txt .build/run-summary.txt
 
 .PHONY: test
