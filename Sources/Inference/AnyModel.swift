@@ -32,7 +32,7 @@ public struct AnyModel: Sendable {
         }
         graphName = graph.name
         opset = graph.opset
-        guard graph.metadata.keys.contains(where: { $0.hasPrefix("martlet.") }) else {
+        guard graph.followsContract else {
             form = .program(try Program(graph: graph, kernels: kernels))
             window = 1
             return
@@ -54,6 +54,11 @@ public struct AnyModel: Sendable {
 
     var list: LayerList { storage.list }
 
+    /// The model, if the file follows the contract.
+    public var model: Model? {
+        if case .model(let model) = form { model } else { nil }
+    }
+
     /// What the file says of itself; nil for a free graph.
     public var metadata: ModelMetadata? {
         if case .model(let model) = form { model.metadata } else { nil }
@@ -62,14 +67,23 @@ public struct AnyModel: Sendable {
     /// The layers in the order in which they run.
     public var plan: [PlannedLayer] { storage.layers }
 
+    /// Floats that one row of values for a run holds: the features of a model, in the order that it lists; of a free graph
+    /// all its inputs, sorted by name and one after another.
+    public var rowWidth: Int {
+        metadata?.featureNames.count ?? inputs.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    }
+
+    /// Predicted time of the products of a run, those after its outputs included, in nanoseconds.
+    public var predictedNanoseconds: Double { plan.reduce(0) { $0 + $1.predictedNanoseconds } }
+
     /// Names of the outputs, sorted; without the next states of a model.
     public var outputNames: [String] { storage.list.outputs.keys.sorted() }
 
-    /// Inputs that have to be given for each run, sorted by name.
-    public var inputs: [(name: String, shape: [Int], type: String)] {
+    /// Inputs that have to be given for each run, sorted by name, and whether they are 32-bit floats.
+    public var inputs: [(name: String, shape: [Int], isFloat: Bool)] {
         switch form {
-        case .model(let model): [(GraphCompiler.featuresName, [1, window, model.featureCount], "float")]
-        case .program(let program): program.inputs.map { ($0.name, $0.shape, "\($0.type)") }
+        case .model(let model): [(GraphCompiler.featuresName, [1, window, model.featureCount], true)]
+        case .program(let program): program.inputs.map { ($0.name, $0.shape, $0.type == .float) }
         }
     }
 
@@ -111,4 +125,9 @@ public struct AnyModel: Sendable {
 
     /// Whether a part of a tick's work is done when its outputs are there: for later ticks, or on the state alone.
     public var runsLater: Bool { plan.contains { $0.isLater || $0.isAhead } || !list.stateUpdates.isEmpty }
+}
+
+extension Graph {
+    /// Whether the file says that it follows the model contract.
+    var followsContract: Bool { metadata.keys.contains { $0.hasPrefix("martlet.") } }
 }

@@ -36,4 +36,21 @@ public struct ModelOutputs {
         trend = pointer("trend")
         position = pointer("position")
     }
+
+    /// The outputs that there are, by name.
+    var pointers: [String: UnsafePointer<Float>] {
+        [
+            GraphCompiler.probabilitiesName: probabilities, "expected_return": expectedReturn, "volatility": volatility,
+            "value_at_risk": valueAtRisk, "expected_shortfall": expectedShortfall, "trend": trend,
+            "position": position,
+        ].compactMapValues { $0 }
+    }
+
+    /// The values of the outputs that there are, by name; `widths` says how many each has.
+    func values(_ widths: [String: Int]) -> [String: [Float]] {
+        pointers.reduce(into: [:]) { result, output in
+            guard let width = widths[output.key] else { return }
+            result[output.key] = Array(UnsafeBufferPointer(start: output.value, count: width))
+        }
+    }
 }

@@ -69,10 +69,10 @@ public struct ModelVerification {
         let random = min(ModelVerification.tickCount, max(affordable, 2))
         let ticks = stored.values.map(\.count).min() ?? random + model.window - 1
         var inputs: [String: FeatureRows] = [:]
-        for (name, shape, type) in model.inputs {
+        for (name, shape, isFloat) in model.inputs {
             let width = model.metadata == nil ? shape.reduce(1, *) : shape[shape.count - 1]
             guard let rows = stored[name] else {
-                if width > 0, type == "float" {
+                if width > 0, isFloat {
                     inputs[name] = ModelVerification.randomRows(name, count: ticks, width: width)
                 }
                 continue
@@ -233,23 +233,6 @@ public struct ModelVerification {
         }
         return rows.map { Output(name: $0.key, width: $0.value.count / max(count, 1), values: $0.value) }
             .sorted { $0.name < $1.name }
-    }
-}
-
-extension ModelOutputs {
-    /// The outputs that there are, by name; `widths` says how many values each has.
-    func values(_ widths: [String: Int]) -> [String: [Float]] {
-        let pointers: [(String, UnsafePointer<Float>?)] = [
-            ("probabilities", probabilities), ("expected_return", expectedReturn), ("volatility", volatility),
-            ("value_at_risk", valueAtRisk), ("expected_shortfall", expectedShortfall), ("trend", trend),
-            ("position", position),
-        ]
-        var result: [String: [Float]] = [:]
-        for (name, pointer) in pointers {
-            guard let pointer, let width = widths[name] else { continue }
-            result[name] = Array(UnsafeBufferPointer(start: pointer, count: width))
-        }
-        return result
     }
 }
 

@@ -23,7 +23,8 @@ struct CompressionArguments: ParsableArguments {
 
     /// The model's bytes, once the files are known to be there.
     func read(calibration: String?) throws -> [UInt8] {
-        try checkReadable([file] + [calibration].compactMap { $0 })
+        // A folder's files are checked when they are read.
+        try checkReadable([file] + [calibration].compactMap { $0 }.filter { !CalibrationFeed.isFolder($0) })
         _ = try inRange(ticks, "ticks", 0...Int.max)
         try checkOutput(out)
         // Also by another path or link: the model would be lost if the result were not what was wanted.
@@ -36,14 +37,14 @@ struct CompressionArguments: ParsableArguments {
         return [UInt8](data)
     }
 
-    func model(_ bytes: [UInt8]) throws -> Model {
-        do throws(CompressionError) { return try Model(readingOwnFeatures: bytes) } catch { throw failure(error) }
+    func model(_ bytes: [UInt8]) throws -> AnyModel {
+        do { return try AnyModel(onnx: bytes) } catch { throw ModelBytes.error(file, error) }
     }
 
     func failure(_ error: CompressionError) -> CommandError { CommandError(.data, "\(file): \(error)") }
 
-    /// The ticks to calibrate on.
-    func rows(_ path: String, for model: ModelMetadata, _ progress: inout ProgressLine) throws -> CalibrationRows {
+    /// What to calibrate on.
+    func rows(_ path: String, for model: AnyModel, _ progress: inout ProgressLine) throws -> CalibrationRows {
         var options = FeedReplay.Options()
         options.ticksMax = ticks > 0 ? ticks : nil
         options.instruments = try InstrumentArgument.parse(instrument)
@@ -68,6 +69,14 @@ struct CompressionArguments: ParsableArguments {
 
 /// How the outputs and the time of a model have changed. Field names are part of the command line's contract.
 struct ChangeReport: Encodable {
+    struct Output: Encodable {
+        let name: String
+        let meanChange: Double
+        let greatestChange: Double
+        /// Mean of |value| before.
+        let meanMagnitude: Double
+    }
+
     struct Horizon: Encodable {
         let length: Int
         let unit: String
@@ -77,35 +86,49 @@ struct ChangeReport: Encodable {
         let classChanges: Double
     }
 
+    /// Rows compared: ticks of a model, runs of a free graph.
     let ticks: Int
+    let outputs: [Output]
+    /// Of a model of the contract.
     let horizons: [Horizon]
     let nanosecondsBefore: Double
     let nanosecondsAfter: Double
 
-    init(from before: Model, to after: Model, over rows: CalibrationRows, _ progress: inout ProgressLine) {
+    init(from before: AnyModel, to after: AnyModel, over rows: CalibrationRows, _ progress: inout ProgressLine) {
         let change = OutputChange(from: before, to: after, over: rows) {
             progress.show("comparing", done: $0, total: rows.count)
         }
-        ticks = change.ticks
-        horizons = zip(change.horizons, before.metadata.horizons).map { result, horizon in
+        ticks = change.rows
+        outputs = change.outputs.map {
+            Output(
+                name: $0.name, meanChange: $0.mean, greatestChange: $0.greatest, meanMagnitude: $0.magnitude)
+        }
+        horizons = zip(change.horizons, before.metadata?.horizons ?? []).map { result, horizon in
             Horizon(
                 length: Int(horizon.length), unit: horizon.unit == .ticks ? "ticks" : "milliseconds",
                 meanChange: result.mean, greatestChange: result.greatest,
-                classChanges: Double(result.classChanges) / Double(max(change.ticks, 1)))
+                classChanges: Double(result.classChanges) / Double(max(change.rows, 1)))
         }
         nanosecondsBefore = change.nanosecondsBefore
         nanosecondsAfter = change.nanosecondsAfter
     }
 
     var lines: [String] {
-        horizons.map { horizon in
-            "horizon  \(horizon.length) \(horizon.unit): |change of a probability| "
-                + String(format: "mean %.5f, greatest %.5f, ", horizon.meanChange, horizon.greatestChange)
-                + String(format: "another class in %.2f %% of ticks", 100 * horizon.classChanges)
-        } + [
-            "measured \(ChangeReport.microseconds(nanosecondsBefore)) → "
-                + "\(ChangeReport.microseconds(nanosecondsAfter)) µs a tick, over \(Format.count(ticks)) ticks"
-        ]
+        outputs.map { output in
+            "output   \(output.name): |change| "
+                + String(
+                    format: "mean %.3g, greatest %.3g, of values of %.3g in the mean", output.meanChange,
+                    output.greatestChange, output.meanMagnitude)
+        }
+            + horizons.map { horizon in
+                "horizon  \(horizon.length) \(horizon.unit): |change of a probability| "
+                    + String(format: "mean %.5f, greatest %.5f, ", horizon.meanChange, horizon.greatestChange)
+                    + String(format: "another class in %.2f %% of ticks", 100 * horizon.classChanges)
+            } + [
+                "measured \(ChangeReport.microseconds(nanosecondsBefore)) → "
+                    + "\(ChangeReport.microseconds(nanosecondsAfter)) µs a run, over \(Format.count(ticks)) "
+                    + (horizons.isEmpty ? "runs" : "ticks")
+            ]
     }
 
     static func microseconds(_ nanoseconds: Double) -> String { String(format: "%.3f", nanoseconds / 1000) }

@@ -28,7 +28,7 @@ struct ModelPruneCommand: ParsableCommand {
     var global = false
 
     @Option(
-        help: "A DBN file, or an array of features (.npy) [ticks, features], to report the change of the outputs on.")
+        help: "A DBN file, an array of rows (.npy) or a folder of one for each input, to report changed outputs on.")
     var calibrate: String?
 
     private struct Report: Encodable {
@@ -69,7 +69,7 @@ struct ModelPruneCommand: ParsableCommand {
         } catch { throw arguments.failure(error) }
         let after = try arguments.model(pruning.bytes)
         let change = try calibrate.map { path in
-            let rows = try arguments.rows(path, for: before.metadata, &progress)
+            let rows = try arguments.rows(path, for: before, &progress)
             return ChangeReport(from: before, to: after, over: rows, &progress)
         }
         try arguments.write(pruning.bytes)

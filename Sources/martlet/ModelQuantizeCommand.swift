@@ -14,11 +14,17 @@ struct ModelQuantizeCommand: ParsableCommand {
 
               martlet model quantize model.onnx --calibrate day.dbn.zst --out int8.onnx
               martlet model quantize model.onnx --calibrate features.npy --percentile 99.99 --out int8.onnx
+
+            A file without metadata of the model contract is a graph whose runs have nothing to do with each other. Rows of \
+            its input come from an array [runs, …]; of several inputs from a folder with NAME.npy for each. A DBN file does \
+            for a graph with one input of 128 features, or of a window of them [ticks, 128].
             """)
 
     @OptionGroup var arguments: CompressionArguments
 
-    @Option(help: "A DBN file, or an array of features (.npy) [ticks, features], to measure ranges and outputs on.")
+    @Option(
+        help: "A DBN file, an array of rows (.npy) or a folder of one for each input, to measure ranges and outputs on."
+    )
     var calibrate: String
 
     @Option(help: "Values beyond this percentile at either end are clipped, 50 to 100; 100 keeps all.")
@@ -67,7 +73,7 @@ struct ModelQuantizeCommand: ParsableCommand {
         let before = try arguments.model(bytes)
         var progress = ProgressLine()
         defer { progress.clear() }
-        let rows = try arguments.rows(calibrate, for: before.metadata, &progress)
+        let rows = try arguments.rows(calibrate, for: before, &progress)
         var options = ModelQuantization.Options()
         options.percentile = percentile
         options.keepsLast = keepLast

@@ -100,7 +100,7 @@ import Testing
         #expect(result.density == 0.5)
         #expect(result.layers.map(\.densityAfter) == [0.5, 1])
         #expect(result.layers.map(\.block) == ["16x1", ""])
-        let model = try Model(readingOwnFeatures: result.bytes)
+        let model = try #require(try AnyModel(onnx: result.bytes).model)
         #expect(model.plan[0].blockDensity == 0.5)
         #expect(model.metadata.density == 0.5)
     }
@@ -188,17 +188,18 @@ import Testing
         let integers = result.layers.filter { $0.reason == nil }
         #expect(!integers.isEmpty)
         for layer in integers { #expect(layer.isFast, "\(layer)") }
-        #expect(result.model.metadata.precision == .int8)
+        let model = try #require(result.model.model)
+        #expect(model.metadata.precision == .int8)
         #expect(keepsLast == result.layers.contains { $0.reason == "it is the last layer" })
-        let change = OutputChange(from: try zoo.model(), to: result.model, over: rows(zoo)) { _ in }
+        let change = OutputChange(from: try AnyModel(onnx: zoo.bytes), to: result.model, over: rows(zoo)) { _ in }
         for horizon in change.horizons {
             #expect(horizon.greatest > 0)
             #expect(horizon.greatest < 0.08, "\(name)")
         }
         // The scalar twin says what the kernels say, to the bit.
-        var reference = ScalarReference(model: result.model)
+        var reference = ScalarReference(model: model)
         let scalar = zoo.features.map { reference.step(features: $0)["probabilities"] ?? [] }
-        #expect(scalar.map { $0.map(\.bitPattern) } == probabilities(result.model, zoo).map { $0.map(\.bitPattern) })
+        #expect(scalar.map { $0.map(\.bitPattern) } == probabilities(model, zoo).map { $0.map(\.bitPattern) })
     }
 
     @Test func `a recurrent layer has two products of integers`() throws {
@@ -235,7 +236,7 @@ import Testing
         let matrices = WeightFinder(try Graph(onnx: result.bytes)).find().matrices.filter { !$0.isLast }
         let kept = matrices.reduce(0) { $0 + $1.nonZeroCount }
         #expect(Double(kept) / Double(matrices.reduce(0) { $0 + $1.weightCount }) <= pruned.density)
-        #expect(result.model.metadata.density == (pruned.density * 1e6).rounded() / 1e6)
+        #expect(result.model.metadata?.density == (pruned.density * 1e6).rounded() / 1e6)
     }
 
     @Test func `what cannot be quantised is refused with its reason`() throws {

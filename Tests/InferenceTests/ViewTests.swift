@@ -22,6 +22,14 @@ import Testing
         return file
     }
 
+    @Test func `a free graph without stored rows is verified on random ones`() throws {
+        let file = graph([.init(op: "Relu", inputs: ["x"], outputs: ["y"])], from: [1, 3], to: [1, 3])
+        let verification = try ModelVerification(onnx: file.bytes, stored: [:])
+        let rows = try #require(verification.inputs["x"])
+        #expect(rows.count == verification.ticks && Set(rows.values).count > 100)
+        #expect(try verification.outputs().first?.values == rows.values.map { max($0, 0) })
+    }
+
     @Test func `a product reads one row of inputs backwards`() throws {
         var file = graph(
             [

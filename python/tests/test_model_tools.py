@@ -90,7 +90,7 @@ def test_a_model_over_other_features_is_calibrated_on_an_array(tmp_path):
     assert report["layers"][0]["block"] == "32x1" and report["change"]["ticks"] == 500
     one_line(prune(out, "--density", "0.25", "--calibrate", FEED, model=model, check=False), 65, "feature 'f0'", ".npy")
     np.save(rows, np.zeros((5, 39), np.float32))
-    one_line(prune(out, "--density", "0.25", "--calibrate", rows, model=model, check=False), 65, "39 features", "40")
+    one_line(prune(out, "--density", "0.25", "--calibrate", rows, model=model, check=False), 65, "[5, 39]", "40 features")
     np.save(rows, np.full((5, 40), np.nan, np.float32))
     one_line(prune(out, "--density", "0.25", "--calibrate", rows, model=model, check=False), 65, "not finite")
     rows.write_bytes(b"\x93NUMPY\x01\x00\xff\xff{}")
@@ -188,11 +188,101 @@ def test_wrong_use_is_refused_in_one_line(tmp_path):
     assert not out.exists()
 
 
-def test_a_feed_without_ticks_is_refused(tmp_path):
+def test_an_array_without_rows_is_refused(tmp_path):
     empty, out = tmp_path / "empty.npy", tmp_path / "out.onnx"
     np.save(empty, np.zeros((0, 128), np.float32))
-    one_line(quantize(out, "--calibrate", empty, check=False), 65, "no tick in the feed")
-    one_line(prune(out, "--density", "0.5", "--calibrate", empty, check=False), 65, "no tick in the feed")
+    one_line(quantize(out, "--calibrate", empty, check=False), 65, "the array is empty")
+    one_line(prune(out, "--density", "0.5", "--calibrate", empty, check=False), 65, "the array is empty")
+
+
+def free(name, path):
+    """A model of the measurements without metadata, as a program that knows nothing of the contract writes it."""
+    model = bench_models.make(name, DENSE, 1)[0].model()
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return model
+
+
+def alone(path, rows):
+    """What ONNX Runtime says with its optimisations off, each row by itself."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options)
+    names = [value.name for value in session.get_outputs()]
+    count = len(next(iter(rows.values())))
+    runs = [session.run(names, {name: values[row] for name, values in rows.items()}) for row in range(count)]
+    return {name: np.array([run[place] for run in runs]) for place, name in enumerate(names)}
+
+
+def test_a_file_without_metadata_is_compressed_as_a_free_graph(tmp_path):
+    model, rows, out, small = (tmp_path / name for name in ("a.onnx", "rows.npy", "out.onnx", "small.onnx"))
+    free("a_mlp", model)
+    values = bench_models.ticks(np.random.default_rng(1), 300, 40).reshape(300, 1, 1, 40)
+    np.save(rows, values)
+    prune(small, "--density", "0.3", "--block", "8x4", model=model)
+    report = json.loads(quantize(out, "--calibrate", rows, "--json", model=small).stdout)
+    assert [layer["precision"] for layer in report["layers"]] == ["int8", "int8", "fp32"]
+    assert all(layer["is_fast"] for layer in report["layers"][:2])
+    assert report["change"]["horizons"] == [] and report["change"]["ticks"] == 300
+    assert not metadata(out) and not metadata(small)
+    onnx.checker.check_model(onnx.load(out), full_check=True)
+    before, after = (alone(path, {"features": values})["probabilities"] for path in (small, out))
+    (output,) = report["change"]["outputs"]
+    assert output["name"] == "probabilities" and output["greatest_change"] > 0
+    assert output["mean_change"] == pytest.approx(np.abs(after - before).mean(), rel=1e-3)
+    assert output["greatest_change"] == pytest.approx(np.abs(after - before).max(), abs=1e-5)
+    assert output["mean_magnitude"] == pytest.approx(np.abs(before).mean(), rel=1e-5)
+    text = quantize(out, "--calibrate", rows, model=model).stdout
+    assert "output   probabilities: |change| mean" in text and "over 300 runs" in text
+    one_line(quantize(out, "--calibrate", FEED, model=model, check=False), 65, "128 features", "features [1, 1, 40]")
+    np.save(rows, np.zeros((5, 1, 39), np.float32))
+    one_line(quantize(out, "--calibrate", rows, model=model, check=False), 65, "[5, 1, 39]", "[1, 1, 40]")
+
+
+def test_a_graph_of_several_inputs_is_calibrated_on_a_folder(tmp_path):
+    model, folder, out = tmp_path / "c.onnx", tmp_path / "rows", tmp_path / "out.onnx"
+    inputs = {item.name: [axis.dim_value for axis in item.type.tensor_type.shape.dim]
+              for item in free("c_lstm", model).graph.input}
+    assert len(inputs) == 3
+    folder.mkdir()
+    random = np.random.default_rng(2)
+    rows = {name: np.tanh(random.normal(size=(200, *shape))).astype(np.float32) for name, shape in inputs.items()}
+    one_line(quantize(out, "--calibrate", folder, model=model, check=False), 66, ".npy")
+    for name, values in rows.items():
+        np.save(folder / f"{name}.npy", values)
+    report = json.loads(quantize(out, "--calibrate", folder, "--json", model=model).stdout)
+    assert report["layers"][0]["precision"] == "int8" and report["layers"][0]["is_fast"]
+    before, after = alone(model, rows), alone(out, rows)
+    assert [output["name"] for output in report["change"]["outputs"]] == sorted(before)
+    for output in report["change"]["outputs"]:
+        change = np.abs(after[output["name"]] - before[output["name"]])
+        assert output["mean_change"] == pytest.approx(change.mean(), rel=0.02)
+    one_line(quantize(out, "--calibrate", folder / "features.npy", model=model, check=False), 65, "a folder with")
+    np.save(folder / "features.npy", rows["features"][:7])
+    one_line(quantize(out, "--calibrate", folder, model=model, check=False), 65, "200 rows", "has 7")
+
+
+def test_a_graph_over_windows_of_the_feature_set_is_calibrated_on_a_feed(tmp_path):
+    model, out = tmp_path / "w.onnx", tmp_path / "out.onnx"
+    random = np.random.default_rng(3)
+    constants = {
+        "w": random.normal(0, 0.05, (256, 32)), "v": random.normal(0, 0.1, (32, 2)), "shape": np.array([1, 256])}
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "shape"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["h"]),
+         helper.make_node("Tanh", ["h"], ["t"]), helper.make_node("MatMul", ["t", "v"], ["y"])], "two ticks",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 128])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(value.astype(np.int64 if name == "shape" else np.float32), name)
+         for name, value in constants.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+    report = json.loads(quantize(out, "--calibrate", FEED, "--ticks", "400", "--json", model=model).stdout)
+    assert report["change"]["ticks"] == 399
+    martlet("features", FEED, "--out", tmp_path / "features")
+    features = np.load(tmp_path / "features" / "features.npy")[:400]
+    windows = np.stack([features[row:row + 2] for row in range(399)])[:, None]
+    change = np.abs(alone(out, {"x": windows})["y"] - alone(model, {"x": windows})["y"])
+    assert report["change"]["outputs"][0]["mean_change"] == pytest.approx(change.mean(), rel=0.02)
+    assert report["layers"][0]["high"] == pytest.approx(max(windows.max(), 0), rel=0.02)
 
 
 def test_a_model_without_weights_is_refused(tmp_path):

@@ -92,6 +92,41 @@ struct ActivationRanges {
 
     // MARK: Running
 
+    /// Shows inputs and outputs of each run: of a model stream by stream, of a free graph row by row.
+    private func run(
+        _ rows: CalibrationRows, progress: (Int) -> Void, _ look: ([String: Tensor]) -> Void
+    ) throws(CompressionError) {
+        try graph.followsContract
+            ? runStreams(rows, progress: progress, look) : runAlone(rows, progress: progress, look)
+    }
+
+    private func runAlone(
+        _ rows: CalibrationRows, progress: (Int) -> Void, _ look: ([String: Tensor]) -> Void
+    ) throws(CompressionError) {
+        let inputs = program.inputs
+        let width = inputs.reduce(0) { $0 + $1.shape.reduce(1, *) }
+        guard width == rows.featureCount else {
+            throw .calibration(reason: "rows of \(rows.featureCount) values for inputs of \(width)")
+        }
+        if let input = inputs.first(where: { $0.type != .float }) {
+            throw .calibration(reason: "input '\(input.name)' is of \(input.type); only floats can be given")
+        }
+        for row in 0..<rows.count {
+            var place = row * width
+            var values: [String: Tensor] = [:]
+            for input in inputs {
+                let count = input.shape.reduce(1, *)
+                let own = Array(rows.values[place..<place + count])
+                values[input.name] = Tensor(name: input.name, shape: input.shape, elements: .float(own))
+                place += count
+            }
+            let given = values
+            let outputs = try CompressionError.planning { () throws(ModelError) in try program.run(given) }
+            look(given.merging(outputs) { $1 })
+            progress(row + 1)
+        }
+    }
+
     /// What a stream of ticks carries on.
     private struct StreamState {
         var states: [String: Tensor]
@@ -99,8 +134,8 @@ struct ActivationRanges {
         var window: [Float]
     }
 
-    /// Steps the graph tick by tick, its states carried on, and shows inputs and outputs of each step.
-    private func run(
+    /// Steps the graph tick by tick, its states carried on.
+    private func runStreams(
         _ rows: CalibrationRows, progress: (Int) -> Void, _ look: ([String: Tensor]) -> Void
     ) throws(CompressionError) {
         guard let features = graph.inputs.first(where: { $0.name == GraphCompiler.featuresName }) else {

@@ -1,6 +1,7 @@
-/// Ticks on which ranges and outputs are measured: the features of a model, in its order.
+/// What ranges and outputs are measured on: of a model of the contract ticks, the features in its order; of a free graph
+/// runs, the values of all its inputs, sorted by name and one after another.
 public struct CalibrationRows: Sendable {
-    /// Features of a row.
+    /// Floats of a row: `AnyModel.rowWidth` of the model.
     public let featureCount: Int
     public private(set) var count = 0
     private(set) var values: [Float] = []

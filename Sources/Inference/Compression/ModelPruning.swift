@@ -81,7 +81,9 @@ public struct ModelPruning: Sendable {
                     densityAfter: Double(after) / Double(count)))
         }
         density = Double(kept) / Double(total)
-        model.setMetadata("martlet.density", "\((density * 1e6).rounded() / 1e6)")
+        if graph.followsContract {
+            model.setMetadata("martlet.density", "\((density * 1e6).rounded() / 1e6)")
+        }
         self.layers = layers
         self.skipped = skipped
         let edited = model

@@ -33,11 +33,11 @@ public struct ModelQuantization: Sendable {
 
     /// The quantised file.
     public let bytes: [UInt8]
-    /// The quantised model, which reads its own features in its own order.
-    public let model: Model
+    /// The quantised model.
+    public let model: AnyModel
     public let layers: [Layer]
 
-    /// Quantises a model of the contract. Steps it over all rows once, or twice for a percentile; `progress` is told the
+    /// Quantises a model. Runs it over all rows once, or twice for a percentile; `progress` is told the
     /// pass and the ticks so far.
     ///
     /// - Precondition: The percentile is 50 to 100.
@@ -74,7 +74,7 @@ public struct ModelQuantization: Sendable {
         }
         let (written, names) = try editor.finished(plan.layers.map(\.node))
         self.bytes = written
-        model = try Model(readingOwnFeatures: written)
+        model = try CompressionError.planning { () throws(ModelError) in try AnyModel(onnx: written) }
         for (index, name) in names.enumerated() where layers[index].reason == nil {
             let products = model.plan.filter { $0.name == name && $0.weightCount > 0 }
             layers[index].kernels = products.map(\.kernel)
@@ -138,6 +138,7 @@ private struct QuantizationEditor {
 
     init(_ bytes: [UInt8], _ graph: Graph) throws(CompressionError) {
         model = try CompressionError.reading { () throws(ONNXError) in try EditableModel(onnx: bytes) }
+        if graph.followsContract { model.setMetadata("martlet.precision", "\"int8\"") }
         places = Array(graph.nodes.indices)
     }
 
@@ -158,7 +159,6 @@ private struct QuantizationEditor {
     func finished(_ nodes: [Int]) throws(CompressionError) -> (bytes: [UInt8], names: [String]) {
         var model = self.model
         model.removeUnusedInitializers(among: replaced)
-        model.setMetadata("martlet.precision", "\"int8\"")
         let edited = model
         return try CompressionError.reading { () throws(ONNXError) in
             let graph = try edited.graph()
