@@ -135,6 +135,9 @@ extension GeneralOperation {
             case .divide where type == .uint64 && y != 0:
                 value = Int64(bitPattern: UInt64(bitPattern: x) / UInt64(bitPattern: y))
             case .divide: value = y == 0 ? 0 : x.dividedReportingOverflow(by: y).partialValue
+            case .minimum where type == .uint64, .maximum where type == .uint64:
+                let isLess = UInt64(bitPattern: x) < UInt64(bitPattern: y)
+                value = isLess == (operation == .minimum) ? x : y
             case .minimum: value = min(x, y)
             default: value = max(x, y)
             }

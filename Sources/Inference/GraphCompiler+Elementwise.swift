@@ -10,6 +10,8 @@ extension GraphCompiler {
         case "Mul": try compileArithmetic(node, .multiply)
         case "Div": try compileArithmetic(node, .divide)
         case "Pow": try compilePower(node)
+        case "Min": try compileExtreme(node, .minimum)
+        case "Max": try compileExtreme(node, .maximum)
         case "Relu": try compileActivation(node, .relu, range: 0...Float.greatestFiniteMagnitude)
         case "Tanh": try compileActivation(node, .tanh, range: -1...1)
         case "Sigmoid": try compileActivation(node, .sigmoid, range: 0...1)
@@ -159,6 +161,31 @@ extension GraphCompiler {
         }
         let result = try combine(operation, try floatInput(node, 0), try floatInput(node, 1), shape: shape, node)
         try define(node, .view(result), .float, shape: shape)
+    }
+
+    /// The least or greatest of any number of values, element by element.
+    private mutating func compileExtreme(_ node: Node, _ operation: Arithmetic) throws(ModelError) {
+        try checkAttributes(node, known: [])
+        let first = try input(node, 0)
+        let type = first.type
+        guard type == .float || type == .double || type.isInteger, type != .bool else {
+            throw refused(node, "values of type \(type)")
+        }
+        var result = try viewInput(node, 0)
+        for index in node.inputs.indices.dropFirst() {
+            let other = try input(node, index)
+            guard other.type == type else { throw refused(node, "values of types \(type) and \(other.type)") }
+            guard let shape = broadcastShape(result.shape, other.shape) else {
+                throw refused(node, "shapes \(result.shape) and \(other.shape) do not fit each other")
+            }
+            try elementCount(shape, node)
+            let view = try viewInput(node, index)
+            result =
+                type == .float
+                ? try combine(operation, result, view, shape: shape, node)
+                : try generalArithmetic(operation, type, result, view, shape: shape, node)
+        }
+        try define(node, .view(result), type, shape: result.shape)
     }
 
     /// An operation on two views, of a shape that both can be stretched to. The result has the layout of the first

@@ -162,6 +162,11 @@ extension GraphCompiler {
         var cell =
             shape.gates == 4
             ? try initialState(node, 6, shape, direction: direction, sequence: sequence).operand : nil
+        guard shape.lengths[sequence] > 0 else {
+            // The specification leaves open where a sequence without steps ends. In ONNX Runtime it ends in zeros.
+            let zeros = try allocateConstant(.float(Array(repeating: 0, count: shape.units)), .float)
+            return (zeros, cell == nil ? nil : zeros)
+        }
         for step in shape.order(direction, sequence: sequence) {
             let row = step * shape.batch + sequence
             let sums = products.operand.part(row * products.rowWidth, products.rowWidth)

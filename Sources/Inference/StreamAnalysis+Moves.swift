@@ -89,7 +89,7 @@ extension StreamAnalysis {
     mutating func timeAxis(_ node: Node) throws(ModelError) -> TimeAxis? {
         guard let first = node.inputs.first else { return nil }
         switch node.operatorName {
-        case "Add", "Sub", "Mul", "Div", "Pow": return combined(node)
+        case "Add", "Sub", "Mul", "Div", "Pow", "Min", "Max": return combined(node)
         case "Concat": return try concatenated(node)
         case "MatMul", "Gemm": return try multiplied(node)
         default: break

@@ -11,7 +11,7 @@ struct NodeSuite {
     static let operators = Set(
         """
         Gemm MatMul Conv LSTM GRU RNN Relu LeakyRelu Elu Gelu Sigmoid HardSigmoid Tanh Softplus Erf Exp Sqrt Pow Neg
-        Clip Pad AveragePool GlobalAveragePool Softmax LayerNormalization BatchNormalization Add Sub Mul Div
+        Min Max Clip Pad AveragePool GlobalAveragePool Softmax LayerNormalization BatchNormalization Add Sub Mul Div
         ReduceMean ReduceSum MaxPool Reshape Transpose Slice Concat Split Squeeze Unsqueeze Flatten Gather Expand
         Identity Cast Constant Shape ConstantOfShape QuantizeLinear DequantizeLinear DynamicQuantizeLinear
         MatMulInteger QLinearMatMul TreeEnsemble TreeEnsembleRegressor TreeEnsembleClassifier
@@ -30,7 +30,7 @@ struct NodeSuite {
     /// Inputs that a model may have as constants or not. A case that has one is run in both forms.
     static let weights: [String: Set<Int>] = [
         "MatMul": [1], "Gemm": [1, 2], "MatMulInteger": [1], "QLinearMatMul": [3], "Add": [1], "Sub": [1],
-        "Mul": [1], "Div": [1], "Pow": [1], "Gather": [1],
+        "Mul": [1], "Div": [1], "Pow": [1], "Min": [1], "Max": [1], "Gather": [1],
     ]
 
     /// The cases of `node` with a single node of a known operator, and those of `pytorch-converted` with known
