@@ -1,0 +1,1 @@
+"""Trains, compares and compresses models on what `martlet features` wrote."""
