@@ -150,7 +150,7 @@ def _squared_moves(windows: _Windows) -> np.ndarray:
 
 
 def _sums(values: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Sum of values[first:end] for each pair, each added by itself: differences of running sums would lose small ones."""
+    """Sum of values[first:end] for each pair, each by itself: differences of running sums would lose small ones."""
     if len(first) == 0:
         return np.zeros(0)
     bounds = np.stack([first, end], axis=1).ravel()
@@ -160,10 +160,10 @@ def _sums(values: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
 def trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The two-sided smoothed move over k ticks in units of what a random walk of the present volatility makes of it.
 
-    z(t) = l(t) / (√(2/3) · v(t)): l is the two-sided label, v the realised volatility of the last k ticks, which is known
-    at tick t. The mean of k steps ahead of a random walk and that of k steps behind it differ by √(2/3) of the deviation
-    over k steps, so z would have a variance of about 1. Where the price stood still, z is 0 or infinite. Also returned is
-    whether z exists: 2k ticks without a reset or an absent price.
+    z(t) = l(t) / (√(2/3) · v(t)): l is the two-sided label, v the realised volatility of the last k ticks, which is
+    known at tick t. The mean of k steps ahead of a random walk and that of k steps behind it differ by √(2/3) of the
+    deviation over k steps, so z would have a variance of about 1. Where the price stood still, z is 0 or infinite. Also
+    returned is whether z exists: 2k ticks without a reset or an absent price.
     """
     values, usable = smoothed_two_sided(mid, reset, k)
     now = np.flatnonzero(usable)

@@ -126,7 +126,7 @@ def test_labels_over_a_time_are_their_definition():
 @pytest.mark.parametrize("horizon", [1, 7, "time"])
 def test_returns_and_volatility_are_their_definitions(horizon):
     mid, reset, ts = stream(5)
-    k = labels.ticks_within(ts, 4) if horizon == "time" else horizon
+    k = labels.ticks_within(ts, 1) if horizon == "time" else horizon
     returns, logs = labels.returns(mid, reset, k), labels.log_returns(mid, reset, k)
     volatility = labels.realised_volatility(mid, reset, k)
     for t in range(len(mid)):
@@ -140,10 +140,12 @@ def test_returns_and_volatility_are_their_definitions(horizon):
         assert volatility[t] == pytest.approx(sum(((b - a) / a) ** 2 for a, b in zip(m, m[1:])) ** 0.5, rel=1e-12)
 
 
-def test_a_price_that_stands_still_has_no_volatility_to_the_last_bit():
-    mid = np.full(300, 577_000_000_000)
-    mid[:50] += np.arange(50) ** 2 * 7_000_000
-    assert (labels.realised_volatility(mid, np.zeros(300), 20)[50:-20] == 0).all()
+def test_small_moves_keep_their_volatility_after_large_ones():
+    mid = np.full(200, 577_000_000_000)
+    mid[100:] *= 2_000
+    mid[150:] += 5_000
+    move = 5_000 / (577_000_000_000 * 2_000)
+    assert labels.realised_volatility(mid, np.zeros(200), 20)[140] == pytest.approx(move, rel=1e-12)
 
 
 def test_trend_weighs_the_move_against_the_volatility_known_then():
@@ -173,4 +175,5 @@ def test_trend_of_a_still_price_is_flat_and_of_its_first_move_is_not():
     mid = np.full(60, 10**12)
     mid[30:] += 5_000_000
     trend = labels.trend(mid, np.zeros(60), 10)
+    assert np.nan_to_num(labels.trend_score(mid, np.zeros(60), 10)[0], nan=9, posinf=7)[[15, 25]].tolist() == [0, 7]
     assert trend[15] == labels.FLAT and trend[25] == labels.UP and trend[45] == labels.FLAT

@@ -130,15 +130,27 @@ def test_thresholds_come_from_training_or_as_given(data, folder):
 def test_targets_beside_the_classes(data):
     problem = prepare(data, [10, "20ms"], 50, trend_ticks=60)
     assert np.array_equal(problem.returns[:, 0], labels.returns(data.mid, data.reset, 10), equal_nan=True)
-    assert np.array_equal(problem.volatility[:, 1], labels.realised_volatility(data.mid, data.reset, problem.ahead[:, 1]),
-                          equal_nan=True)
+    volatility = labels.realised_volatility(data.mid, data.reset, problem.ahead[:, 1])
+    assert np.array_equal(problem.volatility[:, 1], volatility, equal_nan=True)
     assert np.isfinite(problem.returns[problem.test]).all() and np.isnan(problem.returns[-1]).all()
     assert (problem.trend == labels.trend(data.mid, data.reset, 60, problem.trend_multiple)).all()
     for part, first, end in [(problem.trend_train, 59, 7_200), (problem.trend_validation, 7_260, 9_600)]:
         chosen = np.flatnonzero(part)
         assert chosen[0] >= first and chosen[-1] == end - 61 and (problem.trend[chosen] >= 0).all()
+    assert np.flatnonzero(prepare(data, [10], 200, trend_ticks=60).trend_train)[0] == 200
     without = prepare(data, [10], 50)
     assert (without.trend == labels.NONE).all() and not without.trend_train.any()
+
+
+@pytest.mark.parametrize("horizon", [30, "30ms"])
+def test_ticks_without_a_known_label_do_not_count(data, horizon):
+    problem = prepare(data, [horizon], 0)
+    expected = (labels.persistence(problem.classes[:, 0], 30) if horizon == 30
+                else labels.persistence_in_time(problem.classes[:, 0], data.reset, problem.ahead[:, 0]))
+    assert (problem.known[:, 0] == expected).all()
+    chosen = np.flatnonzero(problem.train[:, 0])
+    lag = 30 if horizon == 30 else 31
+    assert (problem.known[chosen, 0] >= 0).all() and chosen[0] == lag and chosen[chosen >= 3_000][0] == 3_000 + lag
 
 
 def test_two_sided_labels_can_be_asked_for(data):

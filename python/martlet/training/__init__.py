@@ -1,1 +1,1 @@
-"""Trains, compares and compresses models on what `martlet features` wrote."""
+"""The model kit: from recorded ticks to a pruned model in production."""

@@ -1,7 +1,7 @@
 """Predictors that every model stands beside: majority, persistence, logistic regression, gradient-boosted trees.
 
-Each takes a `Problem` and gives probabilities [N, H, 3] float32 of all ticks, learned from the training part; validation
-chooses the logistic penalty and the number of trees. Nothing looks at the test part.
+Each takes a `Problem` and gives probabilities [N, H, 3] float32 of all ticks, learned from the training part;
+validation chooses the logistic penalty and the number of trees. Nothing looks at the test part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .metrics import CLASSES, confusion, log_loss, macro_f1
 
 #: Strengths of the L2 penalty tried, per training tick, the strongest first.
 PENALTIES = (1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
-#: Normalised features are cut off there for the regression: some jump to a hundred deviations, and it takes that at its word.
+#: Normalised features are cut off there for the regression, which takes jumps of a hundred deviations at their word.
 FEATURE_MAX = 3.0
 #: A fit ends when no derivative of the mean loss is above it …
 GRADIENT_MAX = 1e-5
@@ -125,7 +125,7 @@ def trees(problem: Problem, seed: int = 1) -> np.ndarray:
 
 
 def fit_trees(problem: Problem, column: int, seed: int = 1):
-    """The booster of one horizon, on features as they are; `martlet.lightgbm_export.to_onnx` makes a model file of it."""
+    """The booster of one horizon, on features as they are; `martlet.lightgbm_export.to_onnx` makes a file of it."""
     try:
         import lightgbm
     except ImportError as error:
@@ -141,8 +141,8 @@ def fit_trees(problem: Problem, column: int, seed: int = 1):
 def tilted(problem: Problem, probabilities: np.ndarray) -> tuple[np.ndarray, list[float]]:
     """Probabilities p / shares^e of [N, H, 3], summing to 1 again, and e for each horizon.
 
-    A predictor that is unsure takes the commoner class, which macro F1 punishes. e = 1 makes all classes equally common;
-    the e of `TILTS` with the best macro F1 on validation is chosen. What is tilted is no longer calibrated.
+    A predictor that is unsure takes the commoner class, which macro F1 punishes. e = 1 makes all classes equally
+    common; the e of `TILTS` with the best macro F1 on validation is chosen. What is tilted is no longer calibrated.
     """
     result, chosen = np.array(probabilities, np.float32), []
     for column in range(len(problem.horizons)):
@@ -162,7 +162,7 @@ def tilted(problem: Problem, probabilities: np.ndarray) -> tuple[np.ndarray, lis
 
 
 def all_baselines(problem: Problem, seeds: tuple[int, ...] = (1,)) -> dict[str, np.ndarray]:
-    """Probabilities [S, N, H, 3] by name; S is 1 where nothing is drawn. Those that are unsure stand there tilted too."""
+    """Probabilities [S, N, H, 3] by name; S is 1 where nothing is drawn. What learns stands there tilted too."""
     result = {"majority": majority(problem)[None], "persistence": persistence(problem)[None]}
     for name, seeded in (("logistic", [logistic(problem)]), ("trees", [trees(problem, seed) for seed in seeds])):
         result[name] = np.stack(seeded)

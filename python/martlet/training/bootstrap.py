@@ -1,8 +1,8 @@
 """How far a score may be from the truth: moving blocks of time drawn anew, and the spread over seeds.
 
 Labels overlap, so neighbouring ticks say much the same. The moving-block bootstrap (Künsch 1989) draws stretches of
-`block` ticks with replacement, anywhere in the part, until there are as many ticks as before; a block is at least as long
-as the horizon. Two predictors are compared on the same draws.
+`block` ticks with replacement, anywhere in the part, until there are as many ticks as before; a block is at least as
+long as the horizon. Two predictors are compared on the same draws.
 
     resamples = Resamples(count, horizon=50)
     resamples.interval(macro_f1, expected, predicted)
@@ -56,7 +56,7 @@ class Resamples:
         the last labels known there; or the cube root of the count where that is more."""
         block = block or max(2 * horizon, round(count ** (1 / 3)))
         if not 1 <= horizon <= block <= count:
-            raise ValueError(f"a block of {block} ticks: at least the horizon of {horizon}, and at most all {count} ticks")
+            raise ValueError(f"a block of {block} ticks: at least the horizon of {horizon}, at most all {count} ticks")
         self.count, self.block, self.level = count, block, level
         starts = np.random.default_rng(seed).integers(count - block + 1, size=(resamples, -(-count // block)))
         self._starts, self._rest = starts, count - block * (starts.shape[1] - 1)
@@ -81,12 +81,16 @@ class Resamples:
     def interval(self, metric: ConfusionMetric, expected: np.ndarray, predicted: np.ndarray) -> Interval:
         return Interval.of(*self._scores(metric, expected, predicted), self.level)
 
-    def difference(self, metric: ConfusionMetric, expected: np.ndarray, first: np.ndarray, second: np.ndarray) -> Interval:
+    def difference(
+        self, metric: ConfusionMetric, expected: np.ndarray, first: np.ndarray, second: np.ndarray,
+    ) -> Interval:
         """metric(first) − metric(second), paired."""
         (value, draws), (other, other_draws) = (self._scores(metric, expected, guess) for guess in (first, second))
         return Interval.of(value - other, draws - other_draws, self.level)
 
-    def ratio(self, metric: ConfusionMetric, expected: np.ndarray, first: np.ndarray, second: np.ndarray) -> Interval:
+    def ratio(
+        self, metric: ConfusionMetric, expected: np.ndarray, first: np.ndarray, second: np.ndarray,
+    ) -> Interval:
         """metric(first) / metric(second), paired."""
         (value, draws), (other, other_draws) = (self._scores(metric, expected, guess) for guess in (first, second))
         if other == 0 or not other_draws.all():
@@ -96,10 +100,11 @@ class Resamples:
     def mean(self, values: np.ndarray) -> Interval:
         """Of one number for each tick, as `brier_terms`; the difference of two predictors' terms pairs them."""
         self._require(values)
-        return Interval.of(np.mean(values), self.sums(np.asarray(values, np.float64)[:, None])[:, 0] / self.count, self.level)
+        draws = self.sums(np.asarray(values, np.float64)[:, None])[:, 0] / self.count
+        return Interval.of(np.mean(values), draws, self.level)
 
     def interval_of(self, metric: Callable[..., float], *arrays: np.ndarray) -> Interval:
-        """Of any metric of arrays [n, …], as the information coefficient; each draw is put together, which takes longer."""
+        """Of any metric of arrays [n, …], as the information coefficient; slower, since each draw is put together."""
         self._require(*arrays)
         offsets = np.arange(self.block)
         draws = []

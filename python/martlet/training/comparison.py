@@ -33,7 +33,9 @@ class Row:
     confusion: np.ndarray
 
 
-def compare(problem: Problem, predictions: dict[str, np.ndarray], part: str = "test", resamples: int = RESAMPLES) -> list[Row]:
+def compare(
+    problem: Problem, predictions: dict[str, np.ndarray], part: str = "test", resamples: int = RESAMPLES,
+) -> list[Row]:
     """Rows by horizon, then predictor; `predictions` are probabilities [S, N, H, 3], or [N, H, 3] of one seed."""
     rows = []
     for column, horizon in enumerate(problem.horizons):

@@ -73,8 +73,9 @@ def _check(folder: pathlib.Path, description: dict, arrays: dict[str, np.ndarray
     if missing:
         raise DataError(f"{folder}/features.json lacks {', '.join(missing)}")
     if description["feature_set_version"] != features.VERSION:
-        raise DataError(f"{folder} has version {description['feature_set_version']} of the feature set, this package knows "
-                        f"version {features.VERSION}: write the features anew with the `martlet` of this release")
+        raise DataError(
+            f"{folder} has version {description['feature_set_version']} of the feature set, this package knows version "
+            f"{features.VERSION}: write the features anew with the `martlet` of this release")
     count = len(arrays["mid"])
     for name, dtype in [("features", np.float32), ("mid", np.int64), ("ts_recv", np.uint64), ("reset", np.uint8),
                         ("instrument", np.uint32)]:
@@ -140,7 +141,7 @@ class Split:
     def in_time(count: int, shares: Sequence[float] = (0.6, 0.2, 0.2), embargo: int = 0) -> Split:
         """The first share of the ticks to train, the next to choose, the last to test."""
         if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
-            raise DataError(f"the shares of training, validation and test are positive and sum to 1, not {tuple(shares)}")
+            raise DataError(f"the shares of the three parts are positive and sum to 1, not {tuple(shares)}")
         return Split(0, int(shares[0] * count), int(round(shares[0] + shares[1], 12) * count), count, embargo)
 
     def parts(self, ahead: np.ndarray, longest: np.ndarray) -> np.ndarray:
@@ -237,7 +238,8 @@ def prepare(
     split = split or Split.in_time(count)
     if split.end > count:
         raise DataError(f"{data.instrument} has {count} ticks, and the split ends at {split.end}")
-    is_warm = labels.ticks_since_reset(data.reset) >= (data.description["warm_up_ticks"] if warm_up is None else warm_up)
+    warm_up = data.description["warm_up_ticks"] if warm_up is None else warm_up
+    is_warm = labels.ticks_since_reset(data.reset) >= warm_up
     ahead = np.stack([horizon.ahead(data) for horizon in horizons], axis=1)
     columns = []
     for column, horizon in enumerate(horizons):
@@ -295,12 +297,13 @@ def _trend(data: Data, split: Split, is_warm: np.ndarray, ticks: int | None, mul
 def _require_labels(parts: np.ndarray, what: str) -> None:
     for name, part in zip(PARTS, parts):
         if not part.any():
-            raise DataError(f"the {name} part has no labelled ticks for {what}: bring more data, or look less far ahead")
+            raise DataError(f"the {name} part has no labelled ticks for {what}: more data, or a shorter horizon")
 
 
 def _require_classes(classes: np.ndarray, parts: np.ndarray, what: str, alpha: float) -> None:
     for name, part in zip(PARTS, parts):
         found = np.unique(classes[part])
         if len(found) < 2:
-            raise DataError(f"all {part.sum()} labels of the {name} part are {('down', 'flat', 'up')[found[0]]} for {what} "
-                            f"with a threshold of {alpha:g}: choose another threshold, or bring more data")
+            raise DataError(
+                f"all {part.sum()} labels of the {name} part are {('down', 'flat', 'up')[found[0]]} for {what} with a "
+                f"threshold of {alpha:g}: choose another threshold, or bring more data")

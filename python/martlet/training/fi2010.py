@@ -62,7 +62,7 @@ Fit = Callable[[Part, Part], Callable[[np.ndarray], np.ndarray]]
 
 
 def find(folder: pathlib.Path, normalisation: str = "ZScore", auction: str = "NoAuction") -> dict[str, pathlib.Path]:
-    """The files of one normalisation (ZScore, MinMax, DecPre) below `folder`, by "Train 1" to "Test 9", where they are."""
+    """The files of a normalisation (ZScore, MinMax, DecPre) below `folder`, by "Train 1" to "Test 9", if there."""
     names = {f"{kind} {fold}": f"{kind}_Dst_{auction}_{normalisation}_CF_{fold}.txt"
              for kind in ("Train", "Test") for fold in FOLDS}
     there = {path.name: path for path in sorted(pathlib.Path(folder).rglob("*_CF_?.txt"))}
@@ -147,7 +147,7 @@ def evaluate(
         first = max(window - 1, lag)
         expected = fold.test.classes[first:]
         if len(fold.train.classes) < window or len(fold.validation.classes) < window or len(expected) < 2 * lag:
-            raise DataError(f"{fold.name} has too few samples for windows of {window} and a horizon of {horizon} events")
+            raise DataError(f"{fold.name} has too few samples for windows of {window}, a horizon of {horizon} events")
         probabilities = np.asarray(fit(fold.train, fold.validation)(fold.test.features))
         if probabilities.shape != (len(fold.test.classes), CLASSES) or not np.isfinite(probabilities[first:]).all():
             raise ValueError(f"the model gave {probabilities.shape}, or values that are not finite")
@@ -160,7 +160,7 @@ def evaluate(
 
 
 def logistic(train: Part, validation: Part) -> Callable[[np.ndarray], np.ndarray]:
-    """A `Fit`: logistic regression on each sample's features, in deviations of the training part, cut off as elsewhere."""
+    """A `Fit`: logistic regression on each sample's features, normalised on the training part and cut off."""
     mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
     scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0)
 

@@ -82,8 +82,10 @@ PUBLISHED = [
 
 def table(ours: dict[str, dict[int, float]], setup: int = 2) -> str:
     """Markdown: macro F1 of ours by name and horizon, as fractions, above what is published for the setup."""
-    lines = ["| model | source | " + " | ".join(f"k = {k}" for k in HORIZONS) + " |", "|---" * (2 + len(HORIZONS)) + "|"]
-    rows = [(name, "ours", [100 * scores[k] if k in scores else None for k in HORIZONS]) for name, scores in ours.items()]
+    columns = ["model", "source", *(f"k = {k}" for k in HORIZONS)]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    rows = [(name, "ours", [100 * scores[k] if k in scores else None for k in HORIZONS])
+            for name, scores in ours.items()]
     rows += [(row.model, row.source, row.f1) for row in PUBLISHED if row.setup == setup]
     for name, source, values in rows:
         lines.append(f"| {name} | {source} | " + " | ".join("–" if v is None else f"{v:.1f}" for v in values) + " |")

@@ -1,7 +1,7 @@
 """How good predictions are: of classes, of probabilities, of returns, and of value at risk.
 
-Classes are 0 down, 1 flat, 2 up. Scores of classes are functions of a confusion matrix [..., 3, 3], true class first and
-predicted class second, so that thousands of resampled matrices cost as much as one.
+Classes are 0 down, 1 flat, 2 up. Scores of classes are functions of a confusion matrix [..., 3, 3], true class first
+and predicted class second, so that thousands of resampled matrices cost as much as one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def confusion(expected: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     expected, predicted = np.asarray(expected, np.int64), np.asarray(predicted, np.int64)
     if expected.shape != predicted.shape or expected.ndim != 1:
         raise ValueError(f"one prediction for each label, not {predicted.shape} for {expected.shape}")
-    if len(expected) and not (0 <= min(expected.min(), predicted.min()) and max(expected.max(), predicted.max()) < CLASSES):
+    if not (np.isin(expected, range(CLASSES)).all() and np.isin(predicted, range(CLASSES)).all()):
         raise ValueError("classes are 0, 1, 2: choose the labelled ticks first")
     return np.bincount(CLASSES * expected + predicted, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
@@ -33,7 +33,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def class_f1(matrix: np.ndarray) -> np.ndarray:
-    """[..., 3]: harmonic mean of precision and recall of each class; 0 for a class that is neither there nor predicted."""
+    """[..., 3]: harmonic mean of precision and recall; 0 for a class that is neither there nor predicted."""
     return _ratio(2 * np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1) + matrix.sum(-2))
 
 
@@ -100,7 +100,9 @@ class Reliability:
         return float((gap * self.count[filled]).sum() / self.count.sum())
 
 
-def reliability(expected: np.ndarray, probabilities: np.ndarray, bins: int = 10, label: int | None = None) -> Reliability:
+def reliability(
+    expected: np.ndarray, probabilities: np.ndarray, bins: int = 10, label: int | None = None,
+) -> Reliability:
     """Of the most probable class, or of one class where `label` names it."""
     probabilities = np.asarray(probabilities, np.float64)
     if label is None:
@@ -137,7 +139,7 @@ def information_coefficient(predicted: np.ndarray, realised: np.ndarray) -> tupl
 
 
 def pinball(realised: np.ndarray, quantile: np.ndarray, level: float) -> float:
-    """Mean quantile loss (Koenker and Bassett 1978): least where `quantile` is not exceeded with probability `level`."""
+    """Mean quantile loss (Koenker and Bassett 1978), least for the value not exceeded with probability `level`."""
     above = np.asarray(realised, np.float64) - quantile
     return float(np.maximum(level * above, (level - 1) * above).mean())
 
@@ -157,7 +159,7 @@ def non_overlapping(chosen: np.ndarray, ahead: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LikelihoodRatio:
-    """A test's statistic and p-value: a small one speaks against what the test supposes. NaN where it cannot be made."""
+    """A statistic and its p-value: a small one speaks against what the test supposes. NaN where there is no test."""
 
     statistic: float
     p_value: float
@@ -200,7 +202,8 @@ def coverage(violated: np.ndarray, level: float) -> Coverage:
     first, second = max(proportion, 0.0), max(independence, 0.0)
     if hits in (0, count):
         second = math.nan
-    return Coverage(count, hits, _likelihood_ratio(first, 1), _likelihood_ratio(second, 1), _likelihood_ratio(first + second, 2))
+    return Coverage(
+        count, hits, _likelihood_ratio(first, 1), _likelihood_ratio(second, 1), _likelihood_ratio(first + second, 2))
 
 
 def _log_likelihood(hits: int, misses: int, share: float) -> float:

@@ -35,7 +35,9 @@ def save(drawing, path: pathlib.Path) -> None:
         drawing.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
-def reliability_plot(path: pathlib.Path, expected: np.ndarray, probabilities: np.ndarray, title: str, bins: int = 10) -> None:
+def reliability_plot(
+    path: pathlib.Path, expected: np.ndarray, probabilities: np.ndarray, title: str, bins: int = 10,
+) -> None:
     """How often each class came, by the probability stated for it; below, how often that was stated."""
     drawing, (axes, counts) = figure(columns=2)
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--", label="calibrated")
