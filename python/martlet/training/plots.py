@@ -81,5 +81,5 @@ def f1_bars(path: pathlib.Path, groups: Sequence[str], scores: dict[str, Sequenc
     axes.set(title=title, ylabel="macro F1", xticks=range(len(groups)))
     axes.set_xticklabels(groups)
     axes.axhline(1 / 3, color="black", linewidth=0.5, linestyle=":")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     save(drawing, path)
