@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from martlet.dataset import Data, prepare
-from martlet.labels import f1_scores, most_probable
+from martlet.labels import most_probable
 from martlet.pytorch_export import export, horizon
+from martlet.training.data import Data, prepare
+from martlet.training.metrics import f1_scores
 
 HORIZONS = [10, 50]
 #: Parallel stretches of the training part, and the ticks through which gradients go back.
@@ -69,7 +70,7 @@ def report(module, problem):
     """F1 on the test part, the state carried through all ticks."""
     with torch.no_grad():
         probabilities = torch.softmax(module.eval().scores(torch.from_numpy(problem.data.features)[None], None)[0][0], -1).numpy()
-    for column, k in enumerate(problem.horizons):
+    for column, k in enumerate(HORIZONS):
         chosen = problem.test[:, column]
         scores = f1_scores(problem.classes[chosen, column], most_probable(probabilities[chosen, column]))
         print(f"{k} ticks ahead: macro F1 {scores['macro_f1']:.3f} on the test part")
@@ -89,7 +90,7 @@ def main():
     report(module, problem)
     exported = export(
         module, arguments.out, feature_names=data.names, warm_up_ticks=data.description["warm_up_ticks"],
-        horizons=[horizon(k, alpha) for k, alpha in zip(problem.horizons, problem.alphas)],
+        horizons=[horizon(k, alpha) for k, alpha in zip(HORIZONS, problem.alphas)],
         states={"hidden": [1, 1, module.gru.hidden_size]}, samples=data.features[-500:],
         feature_set_version=data.description["feature_set_version"],
         training_data_sha256=data.description["sha256"],

@@ -27,6 +27,7 @@ def table(horizons: list[int], results: dict) -> str:
 
 def write(problem, weights: dict, results: dict, metadata: dict, difference: float, arguments) -> str:
     """The card as Markdown; no figure in it depends on when it was written."""
+    horizons = [horizon.length for horizon in problem.horizons]
     bounds = [0, problem.validation_from, problem.test_from, len(problem.data.mid)]
 
     def when(index):
@@ -36,7 +37,7 @@ def write(problem, weights: dict, results: dict, metadata: dict, difference: flo
     parts = [f"| {name} | {first:,} to {last - 1:,} | {when(first)} | {when(last - 1)} |"
              for name, first, last in zip(("train", "validation", "test"), bounds, bounds[1:])]
     shares = []
-    for column, (k, alpha) in enumerate(zip(problem.horizons, problem.alphas)):
+    for column, (k, alpha) in enumerate(zip(horizons, problem.alphas)):
         row = [f"| {k} | {alpha:g} "]
         for chosen in (problem.train, problem.test):
             counts = np.bincount(problem.classes[chosen[:, column], column], minlength=3)
@@ -49,16 +50,16 @@ def write(problem, weights: dict, results: dict, metadata: dict, difference: flo
     hashes = metadata["training_data_sha256"]
     feeds = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in zip(problem.data.description["files"], hashes))
     feature_count = len(problem.data.names)
-    best = max(range(len(problem.horizons)), key=lambda c: _gain(results, c))
+    best = max(range(len(horizons)), key=lambda c: _gain(results, c))
     return f"""# Model {metadata['name']}
 
 A small recurrent network that says after each tick whether the mid price will be lower, about equal or higher over the next
-{', '.join(str(k) for k in problem.horizons)} ticks. Written by `python -m martlet.train`; do not edit.
+{', '.join(str(k) for k in horizons)} ticks. Written by `python -m martlet.train`; do not edit.
 
 ## Shape
 
 {feature_count} features (set version {metadata['feature_set_version']}) → mean and scale → dense {recurrent.DENSE_UNITS}, relu →
-GRU {recurrent.GRU_UNITS}, stateful → linear → softmax for each of {len(problem.horizons)} horizons. One tick in, one prediction
+GRU {recurrent.GRU_UNITS}, stateful → linear → softmax for each of {len(horizons)} horizons. One tick in, one prediction
 out; the state goes round. Pruned in blocks along the outputs: {1 - metadata['density']:.1%} of all weights but biases and the last
 layer are zero.
 
@@ -75,7 +76,7 @@ layer are zero.
 {chr(10).join(parts)}
 
 The parts follow each other in time. Labels that reach into the next part are left out, and so are the first
-{max(problem.horizons)} ticks of a part and the {arguments.warm_up} ticks after a reset. The weights were chosen by the loss on the
+{max(horizons)} ticks of a part and the {arguments.warm_up} ticks after a reset. The weights were chosen by the loss on the
 validation part; the test part decided nothing.
 
 Labels: `smoothed-mid`, the mean of the next k mid prices against the present one, as a fraction; up above α, down below −α. α
@@ -87,9 +88,9 @@ makes a third of the training labels flat, as nearly as prices on a grid allow.
 
 ## Results on the test part
 
-{table(problem.horizons, results)}
+{table(horizons, results)}
 
-Against persistence, the model gains most at a horizon of {problem.horizons[best]} ticks ({_gain(results, best):+.3f} macro F1).
+Against persistence, the model gains most at a horizon of {horizons[best]} ticks ({_gain(results, best):+.3f} macro F1).
 
 ## Limits
 

@@ -24,7 +24,8 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 from . import card, export, labels, recurrent  # noqa: E402
-from .dataset import Data, DataError, Problem, prepare  # noqa: E402
+from .training.data import Data, DataError, Problem, prepare  # noqa: E402
+from .training.metrics import f1_scores  # noqa: E402
 
 #: Parallel stretches of the training part, and the ticks through which gradients go back.
 LANES, STEPS = 32, 50
@@ -42,14 +43,13 @@ EXPORT_CHECK_TICKS = 2_000
 def baselines(problem: Problem, chosen: np.ndarray) -> tuple[list[dict], list[dict]]:
     """F1 of the majority class of training, and of persistence, for each horizon on the `chosen` labels."""
     majority, persistent = [], []
-    for column, k in enumerate(problem.horizons):
+    for column in range(len(problem.horizons)):
         expected = problem.classes[:, column]
         select = chosen[:, column]
         counts = np.bincount(expected[problem.train[:, column]], minlength=3)
         guess = np.full(int(select.sum()), int(np.argmax(counts)))
-        majority.append(labels.f1_scores(expected[select], guess))
-        last = labels.persistence(expected, k)
-        persistent.append(labels.f1_scores(expected[select], last[select]))
+        majority.append(f1_scores(expected[select], guess))
+        persistent.append(f1_scores(expected[select], problem.known[select, column]))
     return majority, persistent
 
 
@@ -60,7 +60,7 @@ def evaluate(problem: Problem, probabilities: np.ndarray, chosen: np.ndarray) ->
         select = chosen[:, column]
         expected = problem.classes[select, column]
         guess = probabilities[select, column]
-        scores.append(labels.f1_scores(expected, labels.most_probable(guess)))
+        scores.append(f1_scores(expected, labels.most_probable(guess)))
         losses.append(-np.mean(np.log(np.maximum(guess[np.arange(len(guess)), expected], 1e-12))))
     return scores, float(np.mean(losses))
 
@@ -210,18 +210,18 @@ class Progress:
 def metadata(problem: Problem, weights: dict, results: dict, arguments: argparse.Namespace) -> dict:
     """The `martlet.*` values of docs/MODEL.md."""
     metrics = {}
-    for column, k in enumerate(problem.horizons):
+    for column, horizon in enumerate(problem.horizons):
         for kind in ("model", "persistence", "majority"):
             for score in ("macro_f1", "weighted_f1"):
                 prefix = "" if kind == "model" else kind + "_"
-                metrics[f"test_{prefix}{score}_{k}"] = round(results[kind][column][score], 4)
+                metrics[f"test_{prefix}{score}_{horizon.length}"] = round(results[kind][column][score], 4)
     return {
         "contract_version": 1,
         "feature_set_version": problem.data.description["feature_set_version"],
         "feature_names": problem.data.names,
         "horizons": [
-            {"length": k, "unit": "ticks", "label": "smoothed-mid", "alpha": alpha}
-            for k, alpha in zip(problem.horizons, problem.alphas)],
+            {"length": horizon.length, "unit": horizon.unit, "label": problem.label, "alpha": alpha}
+            for horizon, alpha in zip(problem.horizons, problem.alphas)],
         "warm_up_ticks": arguments.warm_up,
         "name": arguments.out.stem,
         "training_data_sha256": problem.data.description["sha256"],
@@ -294,7 +294,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     text = card.write(problem, weights, results, values, difference, arguments)
     arguments.out.with_suffix(".md").write_text(text)
-    print(card.table(problem.horizons, results))
+    print(card.table([horizon.length for horizon in problem.horizons], results))
     print(f"{arguments.out}: density {values['density']:.3f}, within {difference:.1g} of ONNX Runtime")
     return 0
 

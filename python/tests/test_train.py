@@ -9,30 +9,12 @@ jax = pytest.importorskip("jax")
 onnx = pytest.importorskip("onnx")
 
 from martlet import export, labels, recurrent, train  # noqa: E402
-
-COUNT, FEATURES = 12_000, 12
+from training_support import COUNT, FEATURES, write_folder  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A price that falls, rests or rises for a while; feature 0 shows which in noise, feature 1 is constant."""
-    random = np.random.default_rng(6)
-    spell = np.cumsum(random.random(COUNT) < 0.08)
-    drift = random.integers(-1, 2, spell[-1] + 1)[spell]
-    mid = 100_000_000_000 + np.cumsum(2 * drift + random.integers(-1, 2, COUNT)) * 5_000_000
-    features = random.normal(size=(COUNT, FEATURES)).astype(np.float32)
-    features[:, 0] += 2 * drift
-    features[:, 1] = 3
-    reset = np.zeros(COUNT, np.uint8)
-    reset[[0, 3_000]] = 1
-    path = tmp_path_factory.mktemp("features")
-    for name, array in [("features", features), ("mid", mid), ("reset", reset), ("instrument", np.zeros(COUNT, np.uint32)),
-                        ("ts_recv", 1_700_000_000_000_000_000 + np.arange(COUNT, dtype=np.uint64) * 10**6)]:
-        np.save(path / f"{name}.npy", array)
-    (path / "features.json").write_text(json.dumps({
-        "names": [f"f{i}" for i in range(FEATURES)], "feature_set_version": 1, "warm_up_ticks": 50,
-        "instruments": ["TEST/A"], "files": ["a.dbn"], "sha256": ["ab" * 32], "ticks": COUNT}))
-    return path
+    return write_folder(tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,85 @@
+"""Figures of a comparison: reliability, confusion, F1 with intervals. Each writes one file, PNG or SVG by its name."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from .bootstrap import Interval
+from .data import DataError
+from .metrics import reliability
+
+NAMES = ("down", "flat", "up")
+COLOURS = ("tab:red", "tab:grey", "tab:green")
+
+
+def figure(columns: int = 1, width: float = 5.0, height: float = 4.0):
+    """A figure with its axes; no window system is asked for."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise DataError("figures need Matplotlib: pip install 'martlet[plots]'") from error
+    result = Figure(figsize=(width * columns, height), layout="constrained")
+    return result, result.subplots(1, columns, squeeze=False)[0]
+
+
+def save(drawing, path: pathlib.Path) -> None:
+    """Without date and version, so that the same figures give the same bytes."""
+    import matplotlib
+
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({"svg.hashsalt": "martlet"}):
+        drawing.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+
+
+def reliability_plot(
+    path: pathlib.Path, expected: np.ndarray, probabilities: np.ndarray, title: str, bins: int = 10,
+) -> None:
+    """How often each class came, by the probability stated for it; below, how often that was stated."""
+    drawing, (axes, counts) = figure(columns=2)
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--", label="calibrated")
+    for label, (name, colour) in enumerate(zip(NAMES, COLOURS)):
+        found = reliability(expected, probabilities, bins, label)
+        axes.plot(found.confidence, found.frequency, marker="o", markersize=4, color=colour, label=name)
+        counts.stairs(found.count, np.linspace(0, 1, bins + 1), color=colour, label=name)
+    error = reliability(expected, probabilities, bins).calibration_error
+    axes.set(title=f"{title}: calibration error {error:.3f}", xlabel="stated probability", ylabel="frequency",
+             xlim=(0, 1), ylim=(0, 1))
+    counts.set(title="predictions", xlabel="stated probability", ylabel="ticks", xlim=(0, 1))
+    axes.legend()
+    save(drawing, path)
+
+
+def confusion_plot(path: pathlib.Path, matrix: np.ndarray, title: str) -> None:
+    """Shares of each true class (row), with counts."""
+    drawing, (axes,) = figure()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(NAMES)):
+        for column in range(len(NAMES)):
+            axes.text(column, row, f"{shares[row, column]:.2f}\n{int(matrix[row, column]):,}", ha="center", va="center",
+                      color="white" if shares[row, column] > 0.5 else "black")
+    axes.set(title=title, xlabel="predicted", ylabel="true", xticks=range(3), yticks=range(3))
+    axes.set_xticklabels(NAMES)
+    axes.set_yticklabels(NAMES)
+    save(drawing, path)
+
+
+def f1_bars(path: pathlib.Path, groups: Sequence[str], scores: dict[str, Sequence[Interval]], title: str) -> None:
+    """Bars with intervals: a group for each of `groups` (horizons), in it one bar for each predictor of `scores`."""
+    drawing, (axes,) = figure(width=max(5.0, 1.0 + 0.35 * len(groups) * len(scores)))
+    width = 0.8 / len(scores)
+    for number, (name, intervals) in enumerate(scores.items()):
+        values = np.array([[one.value, one.low, one.high] for one in intervals])
+        place = np.arange(len(groups)) + (number - (len(scores) - 1) / 2) * width
+        # A percentile interval need not hold the value itself.
+        reach = np.maximum([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0)
+        axes.bar(place, values[:, 0], width, yerr=reach, capsize=2, error_kw={"linewidth": 0.8}, label=name)
+    axes.set(title=title, ylabel="macro F1", xticks=range(len(groups)))
+    axes.set_xticklabels(groups)
+    axes.axhline(1 / 3, color="black", linewidth=0.5, linestyle=":")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    save(drawing, path)

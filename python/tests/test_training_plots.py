@@ -1,0 +1,37 @@
+"""Figures are written, hold what they show, and repeat to the byte."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'martlet[plots]'")
+
+from martlet.training import metrics, plots  # noqa: E402
+from martlet.training.bootstrap import Interval  # noqa: E402
+
+RANDOM = np.random.default_rng(3)
+PROBABILITIES = RANDOM.dirichlet([2, 1, 2], 500)
+EXPECTED = RANDOM.integers(0, 3, 500)
+
+
+def draw(path, kind):
+    if kind == "reliability":
+        plots.reliability_plot(path, EXPECTED, PROBABILITIES, "a model")
+    elif kind == "confusion":
+        plots.confusion_plot(path, metrics.confusion(EXPECTED, PROBABILITIES.argmax(axis=1)), "a model")
+    else:
+        scores = {"persistence": [Interval(0.4, 0.38, 0.42, 0.01)] * 2, "model": [Interval(0.5, 0.501, 0.52, 0.01)] * 2}
+        plots.f1_bars(path, ["10 ticks", "50 ticks"], scores, "GOOG")
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("reliability", ["a model: calibration error", "stated probability"]), ("confusion", ["predicted", "true", "down"]),
+    ("bars", ["persistence", "model", "50 ticks", "macro F1", "GOOG"])])
+def test_figures_are_written_and_repeat(tmp_path, kind, words, monkeypatch):
+    monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")
+    paths = [tmp_path / "deep" / name for name in ("a.svg", "b.svg", "a.png")]
+    for path in paths:
+        draw(path, kind)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[2].read_bytes().startswith(b"\x89PNG") and len(paths[2].read_bytes()) > 5_000
+    text = paths[0].read_text()
+    assert all(word in text for word in words)
