@@ -182,12 +182,7 @@ class Graph(GraphBuilder):
     def _gru_step(self, value, kind, hidden, input_weights, hidden_weights, input_bias, hidden_bias):
         ahead = self._product(hidden, "hidden", hidden_weights, hidden_bias)
         sums = self._product(value, kind, input_weights, input_bias)
-        update_ahead, reset_ahead, new_ahead = self.node("Split", [ahead], outputs=3, axis=-1)
-        update, reset, new = self.node("Split", [sums], outputs=3, axis=-1)
-        update = self.node("Sigmoid", [self.node("Add", [update, update_ahead])])
-        reset = self.node("Sigmoid", [self.node("Add", [reset, reset_ahead])])
-        new = self.node("Tanh", [self.node("Add", [new, self.node("Mul", [reset, new_ahead])])])
-        return self.node("Add", [new, self.node("Mul", [update, self.node("Sub", [hidden, new])])])
+        return self.gru_gates(sums, ahead, hidden)
 
     def convolution(self, value, kind, inputs, outputs, kernel, positions, gain=np.sqrt(2), **attributes):
         """A convolution at so many positions. A block is some outputs by neighbouring channels of one tap."""

@@ -98,6 +98,15 @@ class GraphBuilder:
         attributes = {} if is_per_tensor else {"axis": output_axis}
         return self.node("DequantizeLinear", inputs, **attributes)
 
+    def gru_gates(self, sums, ahead, hidden):
+        """A GRU's new state from the sums of its input and of its previous state, as single operators."""
+        update_ahead, reset_ahead, new_ahead = self.node("Split", [ahead], outputs=3, axis=-1)
+        update, reset, new = self.node("Split", [sums], outputs=3, axis=-1)
+        update = self.node("Sigmoid", [self.node("Add", [update, update_ahead])])
+        reset = self.node("Sigmoid", [self.node("Add", [reset, reset_ahead])])
+        new = self.node("Tanh", [self.node("Add", [new, self.node("Mul", [reset, new_ahead])])])
+        return self.node("Add", [new, self.node("Mul", [update, self.node("Sub", [hidden, new])])])
+
     def finished(self, metadata: dict) -> onnx.ModelProto:
         """The checked model; `metadata` has the keys of the contract without their `martlet.`."""
         graph = helper.make_graph(self.nodes, "martlet", self.inputs, self.outputs, self.constants)

@@ -1,0 +1,1 @@
+"""The model kit: from recorded ticks to a pruned model in production."""

@@ -1,0 +1,153 @@
+"""What a network is trained on, as plain arrays, and how it is cut into lanes of a stream or into windows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class TrainingError(ValueError):
+    """What is given cannot be trained on; the text says why."""
+
+
+@dataclass
+class Examples:
+    """One stream of ticks with targets, and which of them count for training and for validation.
+
+    `targets` and the counts are by target: `classes` [N, H], `returns` [N, H], `trend` [N], `teacher` [N, H, 3] … The counts are [N,
+    H] or [N], 0 where a target does not count; the parts are stretches of time. A target that is not finite, or a class
+    below 0, never counts.
+    """
+
+    #: [N, F], normalised, float32.
+    features: np.ndarray
+    #: [N], not 0 at the first tick after a reset.
+    reset: np.ndarray
+    targets: dict[str, np.ndarray]
+    train: dict[str, np.ndarray]
+    validation: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self):
+        count = len(self.features)
+        if self.features.ndim != 2 or not np.isfinite(self.features).all():
+            raise TrainingError(f"features are {self.features.shape}; expected finite numbers [ticks, features]")
+        self.features = np.ascontiguousarray(self.features, np.float32)
+        self.reset = np.array(self.reset) != 0
+        if self.reset.shape != (count,):
+            raise TrainingError(f"reset is {self.reset.shape}; expected ({count},)")
+        self.reset[0] = True
+        for part in (self.train, self.validation):
+            missing = self.targets.keys() - part.keys()
+            if missing:
+                raise TrainingError(f"no weights for {', '.join(sorted(missing))}")
+        self.train, self.validation = (
+            {name: self._counts(name, part[name]) for name in self.targets} for part in (self.train, self.validation))
+        self.targets = {name: np.nan_to_num(np.asarray(value, np.float32), nan=0, posinf=0, neginf=0)
+                        for name, value in self.targets.items()}
+        for name, part in (("train", self.train), ("validation", self.validation)):
+            if not any(weight.any() for weight in part.values()):
+                raise TrainingError(f"nothing counts in the part {name}")
+
+    def _counts(self, name, weight):
+        target = np.asarray(self.targets[name])
+        weight = np.asarray(weight, np.float32)
+        if len(target) != len(self.features) or weight.shape != target.shape[:weight.ndim]:
+            raise TrainingError(f"{name} is {target.shape}, its weights {weight.shape}, of {len(self.features)} ticks")
+        is_usable = target >= 0 if name in ("classes", "trend") else np.isfinite(target)
+        others = tuple(range(weight.ndim, target.ndim))
+        return weight * is_usable.all(axis=others)
+
+    def bounds(self, part: dict[str, np.ndarray]) -> tuple[int, int]:
+        """The first tick that counts in a part, and the one after the last."""
+        rows = np.flatnonzero(np.any([weight.reshape(len(weight), -1).any(axis=1) for weight in part.values()], axis=0))
+        return int(rows[0]), int(rows[-1]) + 1
+
+    def digest(self) -> str:
+        """SHA-256 over all arrays, so that a run is not continued on others."""
+        sha = hashlib.sha256()
+        for array in (self.features, self.reset, *(d[name] for d in (self.targets, self.train, self.validation) for name in sorted(d))):
+            sha.update(np.ascontiguousarray(array))
+        return sha.hexdigest()
+
+
+class Batches:
+    """The training part on the device. A batch is indices [steps, lanes] or [windows] and whether its losses count."""
+
+    def __init__(self, examples: Examples, names: tuple[str, ...]):
+        self.first, end = examples.bounds(examples.train)
+        rows = slice(self.first, end)
+        self.count = end - self.first
+        self.features = jnp.asarray(examples.features[rows])
+        keep = 1 - examples.reset[rows].astype(np.float32)
+        keep[0] = 0
+        self.keep = jnp.asarray(keep)
+        self.targets = {name: jnp.asarray(examples.targets[name][rows]) for name in names}
+        self.counts = {name: jnp.asarray(examples.train[name][rows]) for name in names}
+
+    def picked(self, index: jax.Array) -> tuple[dict, dict]:
+        """Targets and their weights at some ticks."""
+        return ({name: value[index] for name, value in self.targets.items()},
+                {name: value[index] for name, value in self.counts.items()})
+
+
+class Lanes(Batches):
+    """Cuts the training part into parallel stretches, elsewhere in each epoch, and these into chunks of `steps` ticks.
+
+    A lane runs through `burn_in` ticks before its first loss, so that its state is that of a running stream.
+    """
+
+    def __init__(self, examples: Examples, names: tuple[str, ...], lanes: int, steps: int, burn_in: int):
+        super().__init__(examples, names)
+        if self.count < lanes * steps:
+            raise TrainingError(f"{self.count} training ticks are fewer than {lanes} lanes of {steps}")
+        self.lanes, self.steps, self.burn_in = lanes, steps, burn_in
+        self.length = -(-self.count // (lanes * steps)) * steps
+
+    @property
+    def chunks(self) -> int:
+        """Batches of one epoch."""
+        return -(-(self.length + self.burn_in) // self.steps)
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[tuple[jax.Array, float]]:
+        starts = int(generator.integers(self.count)) + np.arange(self.lanes) * self.length - self.burn_in
+        for chunk in range(self.chunks):
+            index = (starts[None, :] + chunk * self.steps + np.arange(self.steps)[:, None]) % self.count
+            yield jnp.asarray(index), float(chunk * self.steps >= self.burn_in)
+
+
+class Windows(Batches):
+    """Windows that no reset lies in, in random order; of each epoch at most `limit` of them."""
+
+    def __init__(self, examples: Examples, names: tuple[str, ...], window: int, size: int, limit: int | None):
+        super().__init__(examples, names)
+        self.window, self.size = window, size
+        is_full = ticks_since(1 - np.asarray(self.keep)) >= window - 1
+        counts = np.any([np.asarray(weight).reshape(self.count, -1).any(axis=1) for weight in self.counts.values()], axis=0)
+        self.ends = np.flatnonzero(is_full & counts)
+        if len(self.ends) < size:
+            raise TrainingError(f"{len(self.ends)} training windows of {window} ticks are fewer than a batch of {size}")
+        self.limit = min(limit or len(self.ends), len(self.ends))
+
+    @property
+    def chunks(self) -> int:
+        return max(self.limit // self.size, 1)
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[tuple[jax.Array, float]]:
+        ends = generator.permutation(self.ends)[:self.chunks * self.size]
+        for chunk in ends.reshape(self.chunks, self.size):
+            yield jnp.asarray(chunk), 1.0
+
+    def inputs(self, index: jax.Array) -> jax.Array:
+        """The windows [batch, window, F] that end at some ticks."""
+        return self.features[index[:, None] + jnp.arange(1 - self.window, 1)]
+
+
+def ticks_since(reset: np.ndarray) -> np.ndarray:
+    """0 for the first tick after a reset, and so on."""
+    index = np.arange(len(reset))
+    return index - np.maximum.accumulate(np.where(reset != 0, index, 0))
