@@ -52,9 +52,10 @@ class GraphBuilder:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def node(self, operator, inputs, outputs=1, domain="", **attributes):
+    def node(self, operator, inputs, outputs=1, domain="", layer=None, **attributes):
+        """`layer` is the node's name where it is a layer that people look for."""
         names = [self.unique(operator.lower()) for _ in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, name=names[0], domain=domain, **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, names, name=layer or names[0], domain=domain, **attributes))
         if domain:
             self._operator_sets[domain] = TREE_OPSET
         return names[0] if outputs == 1 else names

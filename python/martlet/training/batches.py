@@ -76,23 +76,19 @@ class Examples:
 
 
 class Batches:
-    """The training part on the device. A batch is indices [steps, lanes] or [windows] and whether its losses count."""
+    """The training part on the device. A batch is indices of its ticks: [steps, lanes] or [windows]."""
 
     def __init__(self, examples: Examples, names: tuple[str, ...]):
         self.first, end = examples.bounds(examples.train)
         rows = slice(self.first, end)
         self.count = end - self.first
-        self.features = jnp.asarray(examples.features[rows])
-        keep = 1 - examples.reset[rows].astype(np.float32)
-        keep[0] = 0
-        self.keep = jnp.asarray(keep)
-        self.targets = {name: jnp.asarray(examples.targets[name][rows]) for name in names}
-        self.counts = {name: jnp.asarray(examples.train[name][rows]) for name in names}
-
-    def picked(self, index: jax.Array) -> tuple[dict, dict]:
-        """Targets and their weights at some ticks."""
-        return ({name: value[index] for name, value in self.targets.items()},
-                {name: value[index] for name, value in self.counts.items()})
+        self.keep = 1 - examples.reset[rows].astype(np.float32)
+        self.keep[0] = 0
+        #: Compiled steps take these as an argument: closed over they would be constants of the program.
+        self.arrays = {
+            "features": jnp.asarray(examples.features[rows]), "keep": jnp.asarray(self.keep),
+            "targets": {name: jnp.asarray(examples.targets[name][rows]) for name in names},
+            "counts": {name: jnp.asarray(examples.train[name][rows]) for name in names}}
 
 
 class Lanes(Batches):
@@ -105,19 +101,24 @@ class Lanes(Batches):
         super().__init__(examples, names)
         if self.count < lanes * steps:
             raise TrainingError(f"{self.count} training ticks are fewer than {lanes} lanes of {steps}")
-        self.lanes, self.steps, self.burn_in = lanes, steps, burn_in
+        self.lanes, self.steps, self.burn_in_chunks = lanes, steps, -(-burn_in // steps)
         self.length = -(-self.count // (lanes * steps)) * steps
 
     @property
     def chunks(self) -> int:
         """Batches of one epoch."""
-        return -(-(self.length + self.burn_in) // self.steps)
+        return self.length // self.steps
 
-    def epoch(self, generator: np.random.Generator) -> Iterator[tuple[jax.Array, float]]:
-        starts = int(generator.integers(self.count)) + np.arange(self.lanes) * self.length - self.burn_in
-        for chunk in range(self.chunks):
-            index = (starts[None, :] + chunk * self.steps + np.arange(self.steps)[:, None]) % self.count
-            yield jnp.asarray(index), float(chunk * self.steps >= self.burn_in)
+    def burn_in(self, generator: np.random.Generator) -> Iterator[jax.Array]:
+        """Where each lane begins in the next epoch, and the chunks before that, without losses."""
+        self.starts = int(generator.integers(self.count)) + np.arange(self.lanes) * self.length
+        return (self._chunk(chunk) for chunk in range(-self.burn_in_chunks, 0))
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[jax.Array]:
+        return (self._chunk(chunk) for chunk in range(self.chunks))
+
+    def _chunk(self, chunk):
+        return jnp.asarray((self.starts + chunk * self.steps + np.arange(self.steps)[:, None]) % self.count)
 
 
 class Windows(Batches):
@@ -126,9 +127,9 @@ class Windows(Batches):
     def __init__(self, examples: Examples, names: tuple[str, ...], window: int, size: int, limit: int | None):
         super().__init__(examples, names)
         self.window, self.size = window, size
-        is_full = ticks_since(1 - np.asarray(self.keep)) >= window - 1
-        counts = np.any([np.asarray(weight).reshape(self.count, -1).any(axis=1) for weight in self.counts.values()], axis=0)
-        self.ends = np.flatnonzero(is_full & counts)
+        is_full = ticks_since(1 - self.keep) >= window - 1
+        parts = [np.asarray(weight).reshape(self.count, -1).any(axis=1) for weight in self.arrays["counts"].values()]
+        self.ends = np.flatnonzero(is_full & np.any(parts, axis=0))
         if len(self.ends) < size:
             raise TrainingError(f"{len(self.ends)} training windows of {window} ticks are fewer than a batch of {size}")
         self.limit = min(limit or len(self.ends), len(self.ends))
@@ -137,14 +138,17 @@ class Windows(Batches):
     def chunks(self) -> int:
         return max(self.limit // self.size, 1)
 
-    def epoch(self, generator: np.random.Generator) -> Iterator[tuple[jax.Array, float]]:
-        ends = generator.permutation(self.ends)[:self.chunks * self.size]
-        for chunk in ends.reshape(self.chunks, self.size):
-            yield jnp.asarray(chunk), 1.0
+    def burn_in(self, generator: np.random.Generator) -> Iterator[jax.Array]:
+        """None: a window has no state."""
+        return iter(())
 
-    def inputs(self, index: jax.Array) -> jax.Array:
-        """The windows [batch, window, F] that end at some ticks."""
-        return self.features[index[:, None] + jnp.arange(1 - self.window, 1)]
+    def epoch(self, generator: np.random.Generator) -> Iterator[jax.Array]:
+        ends = generator.permutation(self.ends)[:self.chunks * self.size]
+        return (jnp.asarray(chunk) for chunk in ends.reshape(self.chunks, self.size))
+
+def windows(features: jax.Array, index: jax.Array, window: int) -> jax.Array:
+    """The windows [batch, window, F] that end at some ticks."""
+    return features[index[:, None] + jnp.arange(1 - window, 1)]
 
 
 def ticks_since(reset: np.ndarray) -> np.ndarray:

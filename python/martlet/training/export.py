@@ -40,22 +40,22 @@ class ModelBuilder(GraphBuilder):
         array = np.asarray(array, np.float32)
         return self.constant(array, "weight") if self.ranges is None else self.integer_weight(array, output_axis)
 
-    def _product(self, value, weight, bias, weight_name=None):
-        weight = weight_name or self.weight(np.ascontiguousarray(weight), 1)
-        return self.node("Add", [self.node("MatMul", [value, weight]), self.constant(np.asarray(bias), "bias")])
+    def _product(self, name, value, weight, bias):
+        sums = self.node("MatMul", [value, self.weight(np.ascontiguousarray(weight), 1)], layer=name)
+        return self.node("Add", [sums, self.constant(np.asarray(bias), "bias")])
 
     def linear(self, name, value, weight, bias):
         """x · weight + bias with a weight [inputs, outputs]."""
-        return self._product(self._product_input(name, value), np.asarray(weight), bias)
+        return self._product(name, self._product_input(name, value), weight, bias)
 
-    def last(self, value, weight, bias):
+    def last(self, name, value, weight, bias):
         """The same in floats: the error of a last layer goes straight into the outputs."""
-        weight = self.constant(np.asarray(weight), "weight")
-        return self.node("Add", [self.node("MatMul", [value, weight]), self.constant(np.asarray(bias), "bias")])
+        sums = self.node("MatMul", [value, self.constant(np.asarray(weight), "weight")], layer=name)
+        return self.node("Add", [sums, self.constant(np.asarray(bias), "bias")])
 
     def convolution(self, name, value, weight, bias, **attributes):
         operands = [self._product_input(name, value), self.weight(weight, 0), self.constant(np.asarray(bias), "bias")]
-        return self.node("Conv", operands, kernel_shape=list(np.shape(weight)[2:]), **attributes)
+        return self.node("Conv", operands, layer=name, kernel_shape=list(np.shape(weight)[2:]), **attributes)
 
     def _operands(self, name, value, weight, recurrence, bias, recurrent_bias):
         weights = [self.weight(np.asarray(array)[None], 1) for array in (weight, recurrence)]
@@ -66,10 +66,10 @@ class ModelBuilder(GraphBuilder):
         """One step with its state, or several from zeros, of which the last counts: [1, 1, units]."""
         operands, units = self._operands(name, value, weight, recurrence, bias, recurrent_bias), np.shape(recurrence)[1]
         if steps > 1:
-            return self.node("LSTM", operands, outputs=2, hidden_size=units)[1]
+            return self.node("LSTM", operands, outputs=2, layer=name, hidden_size=units)[1]
         shape = [1, 1, units]
         hidden, cell = self._state_input(self.state(name, shape)), self.state(f"{name}_cell", shape)
-        _, last, next_cell = self.node("LSTM", [*operands, "", hidden, cell], outputs=3, hidden_size=units)
+        _, last, next_cell = self.node("LSTM", [*operands, "", hidden, cell], outputs=3, layer=name, hidden_size=units)
         self.next_state(name, last, shape)
         self.next_state(f"{name}_cell", next_cell, shape)
         return last
@@ -82,14 +82,14 @@ class ModelBuilder(GraphBuilder):
         else:
             operands = self._operands(name, value, weight, recurrence, bias, recurrent_bias)
             _, last = self.node(
-                "GRU", [*operands, "", self._state_input(hidden)], outputs=2, hidden_size=shape[2], linear_before_reset=1)
+                "GRU", [*operands, "", self._state_input(hidden)], outputs=2, layer=name, hidden_size=shape[2], linear_before_reset=1)
         self.next_state(name, last, shape)
         return last
 
     def _gru_step(self, name, value, hidden, weight, recurrence, bias, recurrent_bias):
         """A step as single operators, of which only the products read codes."""
-        ahead = self._product(self._state_input(hidden), np.asarray(recurrence).T, recurrent_bias)
-        sums = self._product(self._product_input(name, value), np.asarray(weight).T, bias)
+        ahead = self._product(f"{name}_state", self._state_input(hidden), np.asarray(recurrence).T, recurrent_bias)
+        sums = self._product(name, self._product_input(name, value), np.asarray(weight).T, bias)
         return self.gru_gates(sums, ahead, hidden)
 
 

@@ -159,7 +159,7 @@ class Heads:
     def nodes(self, builder, weights: dict, value: str) -> None:
         """Adds the outputs to an ONNX graph; `value` is [1, width]."""
         count, scales = self.horizons, np.asarray(self.scales, np.float32)
-        sums = {name: builder.last(value, weights[f"head_{name}_w"], weights[f"head_{name}_b"]) for name in self._layers()}
+        sums = {name: builder.last(f"head_{name}", value, weights[f"head_{name}_w"], weights[f"head_{name}_b"]) for name in self._layers()}
         if self.is_direct:
             sums["probabilities"] = value
 

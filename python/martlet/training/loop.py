@@ -8,7 +8,6 @@ same bits.
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import numpy as np
 import optax
 
 from . import checkpoint, inference, pruning
-from .batches import Examples, Lanes, TrainingError, Windows
+from .batches import Examples, Lanes, TrainingError, Windows, windows
 from .distillation import MATCH, TEACHER, TEACHER_HIDDEN, Distillation
 from .heads import Heads
 from .networks.common import FLOAT
@@ -47,14 +46,18 @@ class Settings:
     seed: int = 1
     #: Epochs without a lower validation loss after which training ends; None for never.
     patience: int | None = None
+    #: Share of the training before which no weights are chosen, pruned and quantised or not.
+    least_settled: float = 0.1
     pruning: Pruning | None = None
+    #: Whether prunable weights that are zero at first stay so: for tuning what is pruned already.
+    keeps_zeros: bool = False
     quantization: Quantization | None = None
     distillation: Distillation | None = None
 
     @property
     def settled(self) -> float:
         """Share of the training from which weights may be chosen."""
-        return max(0.1, self.pruning.end if self.pruning else 0, self.quantization.begin if self.quantization else 0)
+        return max(self.least_settled, self.pruning.end if self.pruning else 0, self.quantization.begin if self.quantization else 0)
 
 
 @dataclass
@@ -110,8 +113,10 @@ class _Run:
         self.weights = {name: jnp.asarray(w, jnp.float32) for name, w in (first or self._initial()).items()}
         self.optimizer_state = self.optimizer.init(self.weights)
         self.masks: dict[str, jax.Array] = {}
+        if settings.keeps_zeros:
+            self.masks = {name: jnp.asarray(self.weights[name] != 0, jnp.float32) for name in network.prunable}
         self.average, self.best, self.ranges = None, None, None
-        self.best_loss, self.best_epoch, self.best_ranges = np.inf, -1, None
+        self.best_loss, self.best_epoch = np.inf, -1
         self.epoch, self.history = 0, []
         self._compile()
 
@@ -127,17 +132,18 @@ class _Run:
     # Steps
 
     def _compile(self):
-        network, heads, batches, distillation = self.network, self.heads, self.batches, self.settings.distillation
+        network, heads, distillation = self.network, self.heads, self.settings.distillation
         numerics = FLOAT if self.ranges is None else Integer(self.ranges)
 
-        def loss(weights, state, index, counts, key):
+        def loss(weights, arrays, state, index, key):
             if network.is_stream:
                 hidden, state = network.hidden(
-                    weights, state, batches.features[index], batches.keep[index], dropout_key=key, numerics=numerics)
+                    weights, state, arrays["features"][index], arrays["keep"][index], dropout_key=key, numerics=numerics)
             else:
-                hidden = network.hidden(weights, batches.inputs(index), dropout_key=key, numerics=numerics)
-            targets, weighed = batches.picked(index)
-            weighed = {name: weight * counts for name, weight in weighed.items()}
+                inputs = windows(arrays["features"], index, network.window)
+                hidden = network.hidden(weights, inputs, dropout_key=key, numerics=numerics)
+            targets = {name: value[index] for name, value in arrays["targets"].items()}
+            weighed = {name: value[index] for name, value in arrays["counts"].items()}
             raw = heads.raw(weights, hidden)
             losses = heads.losses(raw, targets, weighed)
             if distillation:
@@ -145,53 +151,52 @@ class _Run:
                     losses["probabilities"], raw["probabilities"], hidden, weights, targets, weighed)
             return sum(losses.values()), state
 
-        def update(weights, masks, optimizer_state, state, index, counts, key):
-            (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights, state, index, counts, key)
+        def update(weights, masks, optimizer_state, arrays, state, index, key):
+            (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights, arrays, state, index, key)
             changes, optimizer_state = self.optimizer.update(_masked(gradients, masks), optimizer_state, weights)
-            # A chunk of burn-in only brings the state along.
-            changes = jax.tree.map(lambda change: change * counts, changes)
             return _masked(optax.apply_updates(weights, changes), masks), optimizer_state, state, value
 
-        self.update = jax.jit(update)
+        def advance(weights, arrays, state, index):
+            _, state = network.hidden(weights, state, arrays["features"][index], arrays["keep"][index], numerics=numerics)
+            return state
+
+        self.update, self.advance = jax.jit(update), jax.jit(advance)
         self.gradients = jax.jit(lambda *arguments: jax.grad(loss, has_aux=True)(*arguments)[0])
 
     def one_epoch(self) -> str:
         settings, chunks = self.settings, self.batches.chunks
         generator = np.random.default_rng([settings.seed, self.epoch])
         state = self.network.start(settings.lanes, self.examples.features.shape[1]) if self.network.is_stream else {}
+        for index in self.batches.burn_in(generator):
+            state = self.advance(self.weights, self.batches.arrays, state, index)
         losses, total = [], settings.epochs * chunks
-        for number, (index, counts) in enumerate(self.batches.epoch(generator)):
+        for number, index in enumerate(self.batches.epoch(generator)):
             step = self.epoch * chunks + number
             key = jax.random.fold_in(self.key, step)
             self._prune(step, total, state, index, key)
             self._quantize(step / total)
             self.weights, self.optimizer_state, state, loss = self.update(
-                self.weights, self.masks, self.optimizer_state, state, index, counts, key)
-            if counts:
-                losses.append(loss)
+                self.weights, self.masks, self.optimizer_state, self.batches.arrays, state, index, key)
+            losses.append(loss)
             if step >= settings.settled * total:
-                self.average = self.weights if self.average is None else _blend(self.average, self.weights, settings.average_decay)
+                old = self.weights if self.average is None else self.average
+                self.average = _blend(old, self.weights, settings.average_decay)
         return self._judge(float(np.mean([float(loss) for loss in losses])))
 
     def _prune(self, step, total, state, index, key):
         schedule, progress = self.settings.pruning, step / total
-        if schedule is None or not (step % schedule.every == 0 or not self.masks or self._is_last_change(step, total)):
+        if schedule is None:
             return
-        if progress < schedule.begin or self.masks and step > self._last_change(total):
+        first, last = (int(np.ceil(share * total)) for share in (schedule.begin, schedule.end))
+        if not first <= step <= last or ((step - first) % schedule.every and step != last):
             return
         gradients, exchanged = None, schedule.exchanged(progress)
         if exchanged > 0:
-            gradients = self.gradients(self.weights, state, index, 1.0, key)
+            gradients = self.gradients(self.weights, self.batches.arrays, state, index, key)
         masks = pruning.masks(
             self.weights, self.network.prunable, schedule.sparsity(progress), schedule, gradients, exchanged)
         self.masks = {name: jnp.asarray(mask) for name, mask in masks.items()}
         self.weights = _masked(self.weights, self.masks)
-
-    def _last_change(self, total):
-        return int(np.ceil(self.settings.pruning.end * total))
-
-    def _is_last_change(self, step, total):
-        return step == self._last_change(total)
 
     def _quantize(self, progress):
         settings = self.settings.quantization

@@ -83,16 +83,16 @@ class BiNCTABL:
         return self.window
 
     def nodes(self, builder, weights: dict, value: str) -> str:
-        def product(left, right):
+        def product(left, right, layer=None):
             names = [item if isinstance(item, str) else builder.constant(np.asarray(item), "weight") for item in (left, right)]
-            return builder.node("MatMul", names)
+            return builder.node("MatMul", names, layer=layer)
 
         def arithmetic(operator, left, right):
             return builder.node(operator, [left, builder.constant(np.asarray(right)) if not isinstance(right, str) else right])
 
         value = self._normalised_nodes(builder, weights, builder.node("Transpose", [value], perm=[0, 2, 1]), arithmetic)
         for layer in range(len(self.sizes)):
-            value = product(product(weights[f"bl{layer}_w"], value), weights[f"bl{layer}_t"])
+            value = product(product(weights[f"bl{layer}_w"], value, f"bl{layer}"), weights[f"bl{layer}_t"])
             value = builder.node("Relu", [arithmetic("Add", value, weights[f"bl{layer}_b"])])
         name = f"bl{len(self.sizes)}"
         value = product(weights[f"{name}_w"], value)
