@@ -1,4 +1,5 @@
-"""Builds the ONNX graphs of the speed measurements: random weights, whole blocks of which may be zero, in float32 or int8."""
+"""Builds the ONNX graphs of the speed measurements: random weights, whole blocks of which may be zero, in float32 or
+int8."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Graph(GraphBuilder):
     def weights(self, outputs, inputs, gates=1, gain=1.0, is_last=False):
         """Random weights [gates · outputs, inputs], gates one after the other, with the variant's share of blocks kept.
 
-        Each panel of outputs keeps as many blocks as the next, or one more. What rounding left out is owed to the next panel.
+        Each panel of outputs keeps as many blocks as the next, or one more. What rounding left out is owed to the next
+        panel.
         """
         density = 1.0 if is_last else self.variant.density
         deviation = gain / np.sqrt(inputs * density)

@@ -1,8 +1,8 @@
 """An ONNX graph under construction by the model contract (docs/MODEL.md), and the two forms of its quantised values.
 
 An int8 graph keeps to what an engine's fast path needs: activations of 7 bits, 0 to 127, which the Clip before each
-QuantizeLinear proves, and weights from -63 to 63 with one scale per output, so that no sum of four products of a pair of
-vectors leaves 16 bits.
+QuantizeLinear proves, and weights from -63 to 63 with one scale per output, so that no sum of four products of a pair
+of vectors leaves 16 bits.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class GraphBuilder:
     def node(self, operator, inputs, outputs=1, domain="", layer=None, **attributes):
         """`layer` is the node's name where it is a layer that people look for."""
         names = [self.unique(operator.lower()) for _ in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, name=layer or names[0], domain=domain, **attributes))
+        node = helper.make_node(operator, inputs, names, name=layer or names[0], domain=domain, **attributes)
+        self.nodes.append(node)
         if domain:
             self._operator_sets[domain] = TREE_OPSET
         return names[0] if outputs == 1 else names

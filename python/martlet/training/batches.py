@@ -19,9 +19,9 @@ class TrainingError(ValueError):
 class Examples:
     """One stream of ticks with targets, and which of them count for training and for validation.
 
-    `targets` and the counts are by target: `classes` [N, H], `returns` [N, H], `trend` [N], `teacher` [N, H, 3] … The counts are [N,
-    H] or [N], 0 where a target does not count; the parts are stretches of time. A target that is not finite, or a class
-    below 0, never counts.
+    `targets` and the counts are by target: `classes` [N, H], `returns` [N, H], `trend` [N], `teacher` [N, H, 3] … The
+    counts are [N, H] or [N], 0 where a target does not count; the parts are stretches of time. A target that is not
+    finite, or a class below 0, never counts.
     """
 
     #: [N, F], normalised, float32.
@@ -70,7 +70,8 @@ class Examples:
     def digest(self) -> str:
         """SHA-256 over all arrays, so that a run is not continued on others."""
         sha = hashlib.sha256()
-        for array in (self.features, self.reset, *(d[name] for d in (self.targets, self.train, self.validation) for name in sorted(d))):
+        parts = (self.targets, self.train, self.validation)
+        for array in (self.features, self.reset, *(part[name] for part in parts for name in sorted(part))):
             sha.update(np.ascontiguousarray(array))
         return sha.hexdigest()
 

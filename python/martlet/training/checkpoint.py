@@ -22,15 +22,17 @@ def identity(network, heads, settings, examples: Examples, first: dict | None) -
     sha = hashlib.sha256()
     for name in sorted(first or {}):
         sha.update(np.ascontiguousarray(first[name]))
-    parts = {"network": {"kind": type(network).__name__} | dataclasses.asdict(network), "heads": dataclasses.asdict(heads),
-             "settings": dataclasses.asdict(settings), "examples": examples.digest(), "first": sha.hexdigest()}
+    parts = {
+        "network": {"kind": type(network).__name__} | dataclasses.asdict(network), "heads": dataclasses.asdict(heads),
+        "settings": dataclasses.asdict(settings), "examples": examples.digest(), "first": sha.hexdigest()}
     return json.loads(json.dumps(parts))
 
 
 def save(folder: pathlib.Path, identity: dict, saved: tuple[dict, dict]) -> None:
     """Writes the run's arrays and values; a reader sees the old file or the new one."""
     arrays, values = saved
-    leaves = {f"{name}/{key}": value for name, part in arrays.items() if name != "optimizer" for key, value in (part or {}).items()}
+    leaves = {f"{name}/{key}": value for name, part in arrays.items() if name != "optimizer"
+              for key, value in (part or {}).items()}
     leaves |= {f"optimizer/{number}": leaf for number, leaf in enumerate(jax.tree.leaves(arrays["optimizer"]))}
     text = json.dumps({"identity": identity, "values": values})
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,5 +52,6 @@ def load(folder: pathlib.Path, expected: dict) -> tuple[dict, dict]:
         raise TrainingError(f"{folder / NAME} cannot be read ({error}); remove it to begin anew") from error
     differing = [name for name in expected if head["identity"].get(name) != expected[name]]
     if differing:
-        raise TrainingError(f"{folder / NAME} is of a run with other {', '.join(differing)}; remove it or choose another folder")
+        raise TrainingError(
+            f"{folder / NAME} is of a run with other {', '.join(differing)}; remove it or choose another folder")
     return leaves, head["values"]

@@ -1,7 +1,8 @@
 """Distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531): a student learns from a teacher's probabilities too.
 
-loss = (1 − share) · cross-entropy + share · T² · KL(teacher ‖ student), both softened by the temperature T. The teacher's
-probabilities are given for all ticks; those of T = 1 are enough, because p^(1/T), made to sum to 1, is the softmax of logits / T.
+loss = (1 − share) · cross-entropy + share · T² · KL(teacher ‖ student), both softened by the temperature T. The
+teacher's probabilities are given for all ticks; those of T = 1 are enough, because p^(1/T), made to sum to 1, is the
+softmax of logits / T.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MATCH = "match_w"
 class Distillation:
     temperature: float = 2.0
     share: float = 0.6
-    #: What the squared distance of projected hidden values from the teacher's counts (FitNets, Romero et al. 2015); 0 for none.
+    #: What the squared distance of projected hidden values from the teacher's counts (FitNets, Romero et al. 2015); 0
+    #: for none.
     features: float = 0.0
 
     def initial(self, key: jax.Array, width: int, teacher_width: int) -> dict:

@@ -1,4 +1,5 @@
-"""Writes a trained network with its heads as one ONNX file by the model contract (docs/MODEL.md), and runs such files."""
+"""Writes a trained network with its heads as one ONNX file by the model contract (docs/MODEL.md), and runs such
+files."""
 
 from __future__ import annotations
 
@@ -81,8 +82,9 @@ class ModelBuilder(GraphBuilder):
             last = self._gru_step(name, value, hidden, weight, recurrence, bias, recurrent_bias)
         else:
             operands = self._operands(name, value, weight, recurrence, bias, recurrent_bias)
+            operands += ["", self._state_input(hidden)]
             _, last = self.node(
-                "GRU", [*operands, "", self._state_input(hidden)], outputs=2, layer=name, hidden_size=shape[2], linear_before_reset=1)
+                "GRU", operands, outputs=2, layer=name, hidden_size=shape[2], linear_before_reset=1)
         self.next_state(name, last, shape)
         return last
 
@@ -95,10 +97,11 @@ class ModelBuilder(GraphBuilder):
 
 def to_onnx(network, heads, weights: dict, mean: np.ndarray, scale: np.ndarray, metadata: dict,
             ranges: Ranges | None = None) -> onnx.ModelProto:
-    """The model: mean and scale (which multiplies), network, heads. `metadata` as docs/MODEL.md has it, without `martlet.`;
-    density and precision are filled in. With `ranges` the network is one of integer products."""
+    """The model: mean and scale (which multiplies), network, heads. `metadata` as docs/MODEL.md has it, without
+    `martlet.`; density and precision are filled in. With `ranges` the network is one of integer products."""
     if ranges is not None and not network.is_quantizable:
-        raise ValueError(f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
+        raise ValueError(
+            f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
     builder = ModelBuilder(len(mean), network.exported_window(ranges is not None), ranges)
     value = builder.node("Sub", ["features", builder.constant(mean, "mean")])
     value = builder.node("Mul", [value, builder.constant(scale, "scale")])
@@ -116,8 +119,8 @@ def save(model: onnx.ModelProto, path: pathlib.Path) -> None:
 
 
 def run(model: onnx.ModelProto, features: np.ndarray, reset: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs [N, …] of a model for one stream of raw features, tick by tick: of float models by ONNX Runtime, of quantised ones
-    by the integer reference. The first ticks after a reset that do not fill a window are NaN."""
+    """Outputs [N, …] of a model for one stream of raw features, tick by tick: of float models by ONNX Runtime, of
+    quantised ones by the integer reference. The first ticks after a reset that do not fill a window are NaN."""
     is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     starts = np.flatnonzero(np.asarray(reset) != 0)
     starts = np.union1d(starts, [0])
@@ -135,8 +138,8 @@ def run(model: onnx.ModelProto, features: np.ndarray, reset: np.ndarray) -> dict
 
 
 def check(model: onnx.ModelProto, expected: dict[str, np.ndarray], features: np.ndarray, reset: np.ndarray) -> float:
-    """The largest difference of a float model's outputs from those of the training code, relative to values above 1, over ticks
-    where both are defined; refuses one above `TOLERANCE`."""
+    """The largest difference of a float model's outputs from those of the training code, relative to values above 1,
+    over ticks where both are defined; refuses one above `TOLERANCE`."""
     found, largest = run(model, features, reset), 0.0
     for name, value in expected.items():
         distance = np.abs(found[name] - value[:len(features)]) / np.maximum(1, np.abs(found[name]))

@@ -5,13 +5,14 @@
 | `probabilities` [H, 3] | `classes` [N, H] | cross-entropy |
 | `expected_return` [H] | `returns` [N, H] | Huber's, on scaled returns |
 | `volatility` [H] | `returns` or `volatility` [N, H] | QLIKE: log σ² + v / σ² with v the squared target (Patton 2011) |
-| `value_at_risk`, `expected_shortfall` [H, 2] | `returns` [N, H] | FZ0 of Patton, Ziegel and Chen (2019), of which both are the minimum (Fissler and Ziegel 2016) |
+| `value_at_risk`, `expected_shortfall` [H, 2] | `returns` [N, H] | FZ0 of Patton, Ziegel and Chen (2019) |
 | `trend` [3] | `trend` [N] | cross-entropy |
 | `position` [1] | – | none: reinforcement learning trains it |
 
-Losses at risk are those of a long position, positive fractions. By construction 0 ≤ value at risk ≤ expected shortfall, and both
-are at 99 % at least what they are at 95 %. Returns are learned in units of `scales`, so that gradients of all heads are of one
-size; export puts the scales back.
+FZ0 is least at both risks together (Fissler and Ziegel 2016); without `expected_shortfall` the loss is the pinball's.
+Losses at risk are those of a long position, positive fractions. By construction 0 ≤ value at risk ≤ expected shortfall,
+and both are at 99 % at least what they are at 95 %. Returns are learned in units of `scales`, so that gradients of all
+heads are of one size; export puts the scales back.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .networks.common import glorot
 
 #: Tail shares of value at risk and expected shortfall.
 TAILS = (0.05, 0.01)
-#: A normal distribution's value at risk and expected shortfall at 95 % and the steps to those at 99 %, where tails begin.
+#: A normal distribution's value at risk and expected shortfall at 95 % and the steps to those at 99 %, where tails
+#: begin.
 NORMAL_TAIL = (1.645, 0.418, 0.681, 0.2)
 RISK = ("value_at_risk", "expected_shortfall")
 NAMES = ("probabilities", "expected_return", "volatility", *RISK, "trend", "position")
@@ -56,8 +58,10 @@ class Heads:
             raise ValueError(f"there is no head {', '.join(wrong)}; there are {', '.join(NAMES)}")
         if "expected_shortfall" in self.names and "value_at_risk" not in self.names:
             raise ValueError("the head expected_shortfall needs value_at_risk")
-        if any(name in self.names for name in ("expected_return", "volatility", *RISK)) and len(self.scales) != self.horizons:
-            raise ValueError(f"{self.names} need a scale of returns for each of {self.horizons} horizons; got {self.scales}")
+        needs_scales = any(name in self.names for name in ("expected_return", "volatility", *RISK))
+        if needs_scales and len(self.scales) != self.horizons:
+            raise ValueError(
+                f"{self.names} need a scale of returns for each of {self.horizons} horizons; got {self.scales}")
         if self.is_direct and self.names != ("probabilities",):
             raise ValueError(f"direct heads are for probabilities alone, not {self.names}")
 
@@ -70,7 +74,8 @@ class Heads:
     def initial(self, key: jax.Array, width: int) -> dict:
         """Weights `head_NAME_w` [width, outputs] and `head_NAME_b`; tails begin as a normal distribution's."""
         if self.is_direct and width != 3 * self.horizons:
-            raise ValueError(f"direct heads of {self.horizons} horizons need {3 * self.horizons} hidden values, not {width}")
+            raise ValueError(
+                f"direct heads of {self.horizons} horizons need {3 * self.horizons} hidden values, not {width}")
         weights = {}
         for number, (name, size) in enumerate(self._layers().items()):
             weights[f"head_{name}_w"] = glorot(jax.random.fold_in(key, number), (width, size), width, size)
@@ -99,7 +104,8 @@ class Heads:
         return {name: value for name, value in sums.items() if name in self.names}
 
     def _risk(self, steps):
-        """Both risks at both tails from four steps up: shortfall is value at risk and a step, the second tail a step further."""
+        """Both risks at both tails from four steps up: shortfall is value at risk and a step, the second tail a step
+        further."""
         near, excess, further, last = jnp.split(steps, 4, axis=-1)
         far, near_shortfall = near + further, near + excess
         far_shortfall = jnp.maximum(far, near_shortfall) + last
@@ -122,7 +128,8 @@ class Heads:
         return values
 
     def losses(self, raw: dict, targets: dict, weights: dict) -> dict[str, jax.Array]:
-        """The loss of each head over a batch, from `raw`: the mean over targets [..., H] or [...], each with its weight."""
+        """The loss of each head over a batch, from `raw`: the mean over targets [..., H] or [...], each with its
+        weight."""
         scales = jnp.asarray(self.scales, jnp.float32)
         result = {}
         for name in ("probabilities", "trend"):
@@ -141,7 +148,8 @@ class Heads:
             result["volatility"] = _mean(jnp.log(variance) + square / variance, weights[self.volatility_target])
         if "value_at_risk" in raw and "expected_shortfall" in raw:
             result["value_at_risk"] = sum(
-                _mean(fz0(targets["returns"] / scales, *(raw[name][..., tail] for name in RISK), share), weights["returns"])
+                _mean(fz0(targets["returns"] / scales, *(raw[name][..., tail] for name in RISK), share),
+                      weights["returns"])
                 for tail, share in enumerate(TAILS))
         elif "value_at_risk" in raw:
             result["value_at_risk"] = sum(
@@ -159,7 +167,8 @@ class Heads:
     def nodes(self, builder, weights: dict, value: str) -> None:
         """Adds the outputs to an ONNX graph; `value` is [1, width]."""
         count, scales = self.horizons, np.asarray(self.scales, np.float32)
-        sums = {name: builder.last(f"head_{name}", value, weights[f"head_{name}_w"], weights[f"head_{name}_b"]) for name in self._layers()}
+        sums = {name: builder.last(f"head_{name}", value, weights[f"head_{name}_w"], weights[f"head_{name}_b"])
+                for name in self._layers()}
         if self.is_direct:
             sums["probabilities"] = value
 

@@ -12,7 +12,7 @@ from .batches import ticks_since
 from .networks.common import FLOAT
 from .quantization import Integer, Ranges
 
-#: Ticks of a stream, and windows, that are computed at once.
+#: Ticks of a stream, and windows, that are computed at once; of fewer, the next power of two.
 CHUNK_TICKS, CHUNK_WINDOWS = 8_192, 512
 
 
@@ -37,7 +37,8 @@ def outputs(network, heads, weights: dict, features: np.ndarray, reset: np.ndarr
             with_hidden: bool = False) -> dict[str, np.ndarray]:
     """Outputs [N, …] at all ticks from a zero state; `features` [N, F] is normalised. Quantised where there are ranges.
 
-    Where a window is not full, as after a reset, outputs are NaN. `with_hidden` adds the network's own values, `hidden` [N, width].
+    Where a window is not full, as after a reset, outputs are NaN. `with_hidden` adds the network's own values, `hidden`
+    [N, width].
     """
     step = _step(network, heads, None if ranges is None else tuple(sorted(ranges.items())))
     weights = {name: jnp.asarray(weight) for name, weight in weights.items()}
@@ -50,12 +51,12 @@ def outputs(network, heads, weights: dict, features: np.ndarray, reset: np.ndarr
 
 
 def _streamed(step, network, weights, features, reset):
-    count, parts = len(features), []
+    count, parts, size = len(features), [], _chunk(len(features), CHUNK_TICKS)
     keep = 1 - reset.astype(np.float32)
     state = network.start(1, features.shape[1])
-    for first in range(0, count, CHUNK_TICKS):
-        rows = slice(first, first + CHUNK_TICKS)
-        values, hidden, state = step(weights, state, _padded(features[rows], CHUNK_TICKS), _padded(keep[rows], CHUNK_TICKS))
+    for first in range(0, count, size):
+        rows = slice(first, first + size)
+        values, hidden, state = step(weights, state, _padded(features[rows], size), _padded(keep[rows], size))
         parts.append({name: np.asarray(value) for name, value in (values | {"hidden": hidden}).items()})
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
@@ -64,18 +65,22 @@ def _windows(step, network, weights, features, reset):
     marks = reset.copy()
     marks[0] = True
     ends = np.flatnonzero(ticks_since(marks) >= network.window - 1)
-    found = {}
-    for first in range(0, len(ends), CHUNK_WINDOWS):
-        chosen = ends[first:first + CHUNK_WINDOWS]
-        windows = features[_padded(chosen, CHUNK_WINDOWS, chosen[0])[:, None] + np.arange(1 - network.window, 1)]
+    found, size = {}, _chunk(len(ends), CHUNK_WINDOWS)
+    for first in range(0, len(ends), size):
+        chosen = ends[first:first + size]
+        windows = features[_padded(chosen, size, chosen[0])[:, None] + np.arange(1 - network.window, 1)]
         values, hidden = step(weights, windows)
         for name, value in (values | {"hidden": hidden}).items():
             if name not in found:
                 found[name] = np.full((len(features), *value.shape[1:]), np.nan, np.float32)
             found[name][chosen] = np.asarray(value)[:len(chosen)]
     if not found:
-        raise ValueError(f"no stretch of {len(features)} ticks without a reset is as long as a window of {network.window}")
+        raise ValueError(f"none of {len(features)} ticks has a window of {network.window} without a reset behind it")
     return found
+
+
+def _chunk(count, largest):
+    return min(largest, 1 << max(count - 1, 0).bit_length())
 
 
 def _padded(array, count, value=0):

@@ -1,29 +1,29 @@
 """One training loop for all networks: truncated back-propagation over lanes of a stream, or minibatches of windows.
 
-AdamW with warm-up and cosine decay, gradients clipped by their norm, an exponential moving average of the weights, which is
-what is judged and returned: the one of the epoch with the least validation loss once pruning and quantisation have settled. The
-same examples and settings give the same weights on the same machine; a run with a checkpoint goes on from its last epoch to the
-same bits.
+AdamW with warm-up and cosine decay, gradients clipped by their norm, an exponential moving average of the weights,
+which is what is judged and returned: the one of the epoch with the least validation loss once pruning and quantisation
+have settled. The same examples and settings give the same weights on the same machine; a run with a checkpoint goes on
+from its last epoch to the same bits.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from . import checkpoint, inference, pruning
-from .batches import Examples, Lanes, TrainingError, Windows, windows
+from . import checkpoint, inference, pruning, steps
+from .batches import Examples, Lanes, TrainingError, Windows
 from .distillation import MATCH, TEACHER, TEACHER_HIDDEN, Distillation
 from .heads import Heads
-from .networks.common import FLOAT
 from .progress import Progress
 from .pruning import Pruning
-from .quantization import Integer, Quantization, Ranges, measure
+from .quantization import Quantization, Ranges, measure
+from .steps import Optimization
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Settings:
     @property
     def settled(self) -> float:
         """Share of the training from which weights may be chosen."""
-        return max(self.least_settled, self.pruning.end if self.pruning else 0, self.quantization.begin if self.quantization else 0)
+        pruned = self.pruning.end if self.pruning else 0
+        return max(self.least_settled, pruned, self.quantization.begin if self.quantization else 0)
 
 
 @dataclass
@@ -70,10 +71,26 @@ class Trained:
     #: From 0.
     best_epoch: int
 
+    def save(self, path: pathlib.Path) -> None:
+        """Writes all of it as one `.npz`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = {"ranges": self.ranges, "history": self.history, "best_epoch": self.best_epoch}
+        with open(path, "wb") as file:
+            np.savez(file, json=np.array(json.dumps(values)), **self.weights)
+
+    @staticmethod
+    def load(path: pathlib.Path) -> "Trained":
+        with np.load(path) as file:
+            values = json.loads(str(file["json"]))
+            weights = {name: file[name] for name in file.files if name != "json"}
+        ranges = values.pop("ranges")
+        return Trained(weights, ranges and {name: tuple(pair) for name, pair in ranges.items()}, **values)
+
 
 def train(network, heads: Heads, examples: Examples, settings: Settings, first: dict | None = None,
           folder: pathlib.Path | None = None) -> Trained:
-    """Trains from `first` weights, or from random ones; with a folder it keeps a checkpoint there and goes on from it."""
+    """Trains from `first` weights, or from random ones; with a folder it keeps a checkpoint there and goes on from
+    it."""
     run = _Run(network, heads, examples, settings, first)
     identity = checkpoint.identity(network, heads, settings, examples, first) if folder else {}
     if folder is not None and (folder / checkpoint.NAME).exists():
@@ -93,7 +110,8 @@ class _Run:
 
     def __init__(self, network, heads, examples, settings, first):
         if settings.quantization and not network.is_quantizable:
-            raise TrainingError(f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
+            raise TrainingError(
+                f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
         self.network, self.heads, self.examples, self.settings = network, heads, examples, settings
         names = heads.targets()
         if settings.distillation:
@@ -105,13 +123,12 @@ class _Run:
             self.batches = Lanes(examples, names, settings.lanes, settings.steps, settings.burn_in)
         else:
             self.batches = Windows(examples, names, network.window, settings.batch, settings.windows)
-        total = settings.epochs * self.batches.chunks
-        rate = optax.warmup_cosine_decay_schedule(0, settings.learning_rate, int(settings.warm_up * total) + 1, total)
-        self.optimizer = optax.chain(optax.clip_by_global_norm(settings.clip), optax.adamw(
-            rate, weight_decay=settings.weight_decay, mask=lambda weights: jax.tree.map(lambda w: jnp.ndim(w) > 1, weights)))
+        self.optimization = Optimization(
+            settings.learning_rate, settings.weight_decay, settings.warm_up, settings.clip,
+            settings.epochs * self.batches.chunks)
         self.key = jax.random.key(settings.seed)
         self.weights = {name: jnp.asarray(w, jnp.float32) for name, w in (first or self._initial()).items()}
-        self.optimizer_state = self.optimizer.init(self.weights)
+        self.optimizer_state = jax.jit(self.optimization.optimizer().init)(self.weights)
         self.masks: dict[str, jax.Array] = {}
         if settings.keeps_zeros:
             self.masks = {name: jnp.asarray(self.weights[name] != 0, jnp.float32) for name in network.prunable}
@@ -121,66 +138,36 @@ class _Run:
         self._compile()
 
     def _initial(self):
-        keys = jax.random.split(self.key, 3)
-        weights = self.network.initial(keys[0], self.examples.features.shape[1])
-        weights |= self.heads.initial(keys[1], self.network.width)
-        if self.settings.distillation and self.settings.distillation.features:
-            teacher_width = self.examples.targets[TEACHER_HIDDEN].shape[1]
-            weights |= self.settings.distillation.initial(keys[2], self.network.width, teacher_width)
-        return weights
-
-    # Steps
+        teacher = self.examples.targets.get(TEACHER_HIDDEN)
+        make = steps.compiled_initial(
+            self.network, self.heads, self.settings.distillation, self.examples.features.shape[1],
+            0 if teacher is None else teacher.shape[1])
+        return make(self.key)
 
     def _compile(self):
-        network, heads, distillation = self.network, self.heads, self.settings.distillation
-        numerics = FLOAT if self.ranges is None else Integer(self.ranges)
+        ranges = None if self.ranges is None else tuple(sorted(self.ranges.items()))
+        self.steps = steps.compiled(self.network, self.heads, self.settings.distillation, self.optimization, ranges)
 
-        def loss(weights, arrays, state, index, key):
-            if network.is_stream:
-                hidden, state = network.hidden(
-                    weights, state, arrays["features"][index], arrays["keep"][index], dropout_key=key, numerics=numerics)
-            else:
-                inputs = windows(arrays["features"], index, network.window)
-                hidden = network.hidden(weights, inputs, dropout_key=key, numerics=numerics)
-            targets = {name: value[index] for name, value in arrays["targets"].items()}
-            weighed = {name: value[index] for name, value in arrays["counts"].items()}
-            raw = heads.raw(weights, hidden)
-            losses = heads.losses(raw, targets, weighed)
-            if distillation:
-                losses["probabilities"] = distillation.loss(
-                    losses["probabilities"], raw["probabilities"], hidden, weights, targets, weighed)
-            return sum(losses.values()), state
-
-        def update(weights, masks, optimizer_state, arrays, state, index, key):
-            (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights, arrays, state, index, key)
-            changes, optimizer_state = self.optimizer.update(_masked(gradients, masks), optimizer_state, weights)
-            return _masked(optax.apply_updates(weights, changes), masks), optimizer_state, state, value
-
-        def advance(weights, arrays, state, index):
-            _, state = network.hidden(weights, state, arrays["features"][index], arrays["keep"][index], numerics=numerics)
-            return state
-
-        self.update, self.advance = jax.jit(update), jax.jit(advance)
-        self.gradients = jax.jit(lambda *arguments: jax.grad(loss, has_aux=True)(*arguments)[0])
+    # Epochs
 
     def one_epoch(self) -> str:
         settings, chunks = self.settings, self.batches.chunks
         generator = np.random.default_rng([settings.seed, self.epoch])
         state = self.network.start(settings.lanes, self.examples.features.shape[1]) if self.network.is_stream else {}
         for index in self.batches.burn_in(generator):
-            state = self.advance(self.weights, self.batches.arrays, state, index)
+            state = self.steps.advance(self.weights, self.batches.arrays, state, index)
         losses, total = [], settings.epochs * chunks
         for number, index in enumerate(self.batches.epoch(generator)):
             step = self.epoch * chunks + number
             key = jax.random.fold_in(self.key, step)
             self._prune(step, total, state, index, key)
             self._quantize(step / total)
-            self.weights, self.optimizer_state, state, loss = self.update(
+            self.weights, self.optimizer_state, state, loss = self.steps.update(
                 self.weights, self.masks, self.optimizer_state, self.batches.arrays, state, index, key)
             losses.append(loss)
             if step >= settings.settled * total:
                 old = self.weights if self.average is None else self.average
-                self.average = _blend(old, self.weights, settings.average_decay)
+                self.average = steps.blend(old, self.weights, settings.average_decay)
         return self._judge(float(np.mean([float(loss) for loss in losses])))
 
     def _prune(self, step, total, state, index, key):
@@ -192,11 +179,11 @@ class _Run:
             return
         gradients, exchanged = None, schedule.exchanged(progress)
         if exchanged > 0:
-            gradients = self.gradients(self.weights, self.batches.arrays, state, index, key)
+            gradients = self.steps.gradients(self.weights, self.batches.arrays, state, index, key)
         masks = pruning.masks(
             self.weights, self.network.prunable, schedule.sparsity(progress), schedule, gradients, exchanged)
         self.masks = {name: jnp.asarray(mask) for name, mask in masks.items()}
-        self.weights = _masked(self.weights, self.masks)
+        self.weights = steps.masked(self.weights, self.masks)
 
     def _quantize(self, progress):
         settings = self.settings.quantization
@@ -226,7 +213,8 @@ class _Run:
 
     def result(self) -> Trained:
         if self.best is None:
-            raise TrainingError(f"after {self.epoch} epochs there is no finite validation loss; the learning rate may be too high")
+            raise TrainingError(
+                f"after {self.epoch} epochs there is no finite validation loss; the learning rate may be too high")
         weights = {name: np.asarray(weight) for name, weight in self.best.items() if name != MATCH}
         return Trained(weights, self.ranges, self.history, self.best_epoch)
 
@@ -255,26 +243,18 @@ class _Run:
             self._compile()
 
 
-def _masked(weights, masks):
-    return {name: weight * masks[name] if name in masks else weight for name, weight in weights.items()}
-
-
-@jax.jit
-def _blend(average, weights, decay):
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, weights)
-
-
-def validation_loss(network, heads: Heads, weights: dict, examples: Examples, ranges: Ranges | None = None, burn_in: int = 500) -> float:
+def validation_loss(network, heads: Heads, weights: dict, examples: Examples, ranges: Ranges | None = None,
+                    burn_in: int = 500) -> float:
     """The heads' loss over the validation part, streamed from a little before it; without distillation."""
     first, end = examples.bounds(examples.validation)
     rows = slice(max(first - burn_in, 0), end)
     names = heads.targets()
-    hidden = inference.outputs(network, heads, weights, examples.features[rows], examples.reset[rows], ranges, True)["hidden"]
+    found = inference.outputs(network, heads, weights, examples.features[rows], examples.reset[rows], ranges, True)
+    hidden = found["hidden"]
     is_known = np.isfinite(hidden).all(axis=1)
-    counts = {name: jnp.asarray(_rows(examples.validation[name][rows], is_known)) for name in names}
-    targets = {name: jnp.asarray(examples.targets[name][rows]) for name in names}
-    losses = heads.losses(heads.raw(weights, jnp.asarray(np.nan_to_num(hidden))), targets, counts)
-    return float(sum(losses.values()))
+    counts = {name: _rows(examples.validation[name][rows], is_known) for name in names}
+    targets = {name: examples.targets[name][rows] for name in names}
+    return float(steps.compiled_loss(heads)(weights, np.nan_to_num(hidden), targets, counts))
 
 
 def _rows(weight, chosen):

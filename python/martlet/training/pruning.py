@@ -1,9 +1,9 @@
 """Block pruning in the blocks of the engine's kernels (docs/MODEL.md), while training; and removal of whole neurons.
 
-Gradual: the share of zero blocks follows the cubic schedule of Zhu and Gupta (2017, arXiv 1710.01878), blocks are ranked by
-their norm per weight, and the masks are frozen from `end` on. Regrowth (Evci et al. 2020, RigL, arXiv 1911.11134): at each
-change of the masks some of the weakest blocks give way to those zero blocks whose gradient is largest, a share that
-falls to zero as a cosine.
+Gradual: the share of zero blocks follows the cubic schedule of Zhu and Gupta (2017, arXiv 1710.01878), blocks are
+ranked by their norm per weight, and the masks are frozen from `end` on. Regrowth (Evci et al. 2020, RigL, arXiv
+1911.11134): at each change of the masks some of the weakest blocks give way to those zero blocks whose gradient is
+largest, a share that falls to zero as a cosine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 
 from ..graph_builder import UNITS_IN_BLOCK
 
-#: Outputs and inputs of a block of a linear layer, in floats and in bytes. Of a recurrent layer it is 8 units of all gates.
+#: Outputs and inputs of a block of a linear layer, in floats and in bytes. Of a recurrent layer it is 8 units of all
+#: gates.
 FLOAT_BLOCK, INTEGER_BLOCK = (16, 1), (8, 4)
 #: Stands for the weights [neurons, outputs] of all heads where a layer is the last one before them.
 HEADS = "heads"
@@ -24,8 +25,8 @@ HEADS = "heads"
 class Layout:
     """How a weight's outputs and inputs lie in its array.
 
-    `columns` [inputs, outputs]; `rows` [gates · outputs, inputs], gates one after the other; `taps` [outputs, channels, *taps],
-    whose inputs are ordered by tap, then by channel.
+    `columns` [inputs, outputs]; `rows` [gates · outputs, inputs], gates one after the other; `taps` [outputs, channels,
+    *taps], whose inputs are ordered by tap, then by channel.
     """
 
     form: str
@@ -106,8 +107,8 @@ def masks(weights: dict, layouts: dict[str, Layout], sparsity: float, pruning: P
           exchanged: float = 0.0) -> dict[str, np.ndarray]:
     """1 at the blocks of largest norm, 0 at the `sparsity` share of smallest, shaped as the weights.
 
-    With `gradients` of the loss, a share `exchanged` of the kept blocks gives way to as many zero ones of largest gradient.
-    One block of each matrix stays.
+    With `gradients` of the loss, a share `exchanged` of the kept blocks gives way to as many zero ones of largest
+    gradient. One block of each matrix stays.
     """
     norms = {name: block_norms(layout, weights[name], pruning.is_integer) for name, layout in layouts.items()}
     kept = _largest(norms, 1 - sparsity, pruning.is_global)
@@ -150,15 +151,16 @@ def density(weights: dict, layouts: dict[str, Layout]) -> float:
 
 def block_density(weights: dict, layouts: dict[str, Layout], is_integer: bool) -> dict[str, float]:
     """Share of blocks of each weight that are not all zero."""
-    return {name: float((block_norms(layout, weights[name], is_integer) > 0).mean()) for name, layout in layouts.items()}
+    return {name: float((block_norms(layout, weights[name], is_integer) > 0).mean())
+            for name, layout in layouts.items()}
 
 
 def without_neurons(network, weights: dict, layer: str, count: int, scores: dict | None = None):
     """The network and its weights with the `count` most important neurons of a layer.
 
-    `network.neurons` has for each layer its size and the axes of weights that belong to its neurons. Importance is the sum
-    over these of `scores`, shaped as the weights: by default their squares; with (weight · gradient)² it is the first-order
-    estimate of Molchanov et al. (2019, arXiv 1906.10771).
+    `network.neurons` has for each layer its size and the axes of weights that belong to its neurons. Importance is the
+    sum over these of `scores`, shaped as the weights: by default their squares; with (weight · gradient)² it is the
+    first-order estimate of Molchanov et al. (2019, arXiv 1906.10771).
     """
     if layer not in network.neurons:
         raise ValueError(f"{layer!r} is no layer whose neurons can be removed; there are {', '.join(network.neurons)}")
@@ -166,8 +168,8 @@ def without_neurons(network, weights: dict, layer: str, count: int, scores: dict
     if not 0 < count <= size:
         raise ValueError(f"{layer} has {size} neurons; {count} of them cannot be kept")
     scores = scores or {name: np.asarray(weight) ** 2 for name, weight in weights.items()}
-    parts = [(name, axis, gates) for place, axis, gates in places
-             for name in ([place] if place != HEADS else sorted(n for n in weights if n.startswith("head_") and n.endswith("_w")))]
+    heads = sorted(name for name in weights if name.startswith("head_") and name.endswith("_w"))
+    parts = [(name, axis, gates) for place, axis, gates in places for name in (heads if place == HEADS else [place])]
     importance = np.zeros(size)
     for name, axis, gates in parts:
         by_neuron = np.moveaxis(np.asarray(scores[name]), axis, 0).reshape(gates, size, -1)

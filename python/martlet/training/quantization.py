@@ -1,12 +1,13 @@
-"""What a weighted product computes in: floats, or the engine's 7-bit codes and ±63 weights, with gradients through both.
+"""What a weighted product computes in: floats, or the engine's 7-bit codes and ±63 weights, with gradients through
+both.
 
 A network asks an arithmetic for its products, so that the same `hidden` trains in floats, measures ranges and trains
-quantised. The quantised products are those of docs/MODEL.md: Σ (q − zero) · w in whole numbers, which float32 holds exactly
-below 2^24, times the product of both scales. What is left between this and the engine are the gates' functions and the order
-of float additions, which can move a value over a rounding edge once in a while.
+quantised. The quantised products are those of docs/MODEL.md: Σ (q − zero) · w in whole numbers, which float32 holds
+exactly below 2^24, times the product of both scales. What is left between this and the engine are the gates' functions
+and the order of float additions, which can move a value over a rounding edge once in a while.
 
-Rounding has the straight-through gradient (Bengio et al. 2013, arXiv 1308.3432); what is clipped has none. Scales of weights
-follow the weights; those of activations are measured once on the float network (`measure`).
+Rounding has the straight-through gradient (Bengio et al. 2013, arXiv 1308.3432); what is clipped has none. Scales of
+weights follow the weights; those of activations are measured once on the float network (`measure`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ def codes_of(low: float, high: float) -> tuple[np.float32, int]:
 def rounded(x: jax.Array) -> jax.Array:
     """The nearest whole number, of ties the even one; its gradient is 1."""
     return x + jax.lax.stop_gradient(jnp.round(x) - x)
+
+
+def quotient(x: jax.Array, divisor) -> jax.Array:
+    """x / divisor, rounded once. XLA makes a product with the reciprocal of a divisor that it knows."""
+    return x / (divisor + 0 * x)
 
 
 class Float:
@@ -91,14 +97,14 @@ class Integer:
             raise ValueError(f"a weight {weight.shape} has too many inputs for exact sums of products in float32")
         others = tuple(other for other in range(weight.ndim) if other != axis)
         largest = jax.lax.stop_gradient(jnp.abs(weight).max(axis=others))
-        scale = jnp.maximum(largest, WEIGHT_MIN) / WEIGHT_MAX
-        return rounded(weight / jnp.expand_dims(scale, others)), scale
+        scale = quotient(jnp.maximum(largest, WEIGHT_MIN), WEIGHT_MAX)
+        return rounded(quotient(weight, jnp.expand_dims(scale, others))), scale
 
     def _product(self, x, codes, weight, function):
         scale, zero = codes
         low, high = np.float32(-zero) * scale, np.float32(ACTIVATION_MAX - zero) * scale
         levels, weight_scales = weight
-        return function(rounded(jnp.clip(x, low, high) / scale), levels) * (scale * weight_scales)
+        return function(rounded(quotient(jnp.clip(x, low, high), scale)), levels) * (scale * weight_scales)
 
     def product(self, name, x, weight, function=jnp.matmul):
         return self._product(x, codes_of(*self.ranges[name]), weight, function)
@@ -107,7 +113,7 @@ class Integer:
         return self._product(x, HIDDEN, weight, jnp.matmul)
 
     def state(self, x):
-        return rounded(jnp.clip(x, -1, 1) / HIDDEN[0]) * HIDDEN[0]
+        return rounded(quotient(jnp.clip(x, -1, 1), HIDDEN[0])) * HIDDEN[0]
 
 
 @dataclass(frozen=True)
@@ -115,14 +121,16 @@ class Quantization:
     """Quantisation-aware training. It begins at a share of the training, on ranges measured then."""
 
     begin: float = 0.7
-    #: Values beyond this percentile at either end are clipped.
-    percentile: float = 99.95
+    #: Values beyond this percentile at either end are clipped: the tails of features cost more resolution than they
+    #: tell.
+    percentile: float = 99.5
     #: Training ticks that ranges are measured on.
     ticks: int = 20_000
 
 
 def measure(network, weights: dict, features: np.ndarray, reset: np.ndarray, settings: Quantization) -> Ranges:
-    """The ranges of a network's quantised values on the last `settings.ticks` of the ticks given; `features` is normalised."""
+    """The ranges of a network's quantised values on the last `settings.ticks` of the ticks given; `features` is
+    normalised."""
     first = max(len(features) - settings.ticks, 0)
     keep = jnp.asarray(1 - (np.asarray(reset[first:]) != 0), jnp.float32)[:, None]
 

@@ -1,9 +1,9 @@
 """Networks as frozen dataclasses over dicts of arrays. Weights lie as ONNX wants them.
 
-Streams (`is_stream`): `start(lanes, feature_count)` gives the state, `hidden(weights, state, x [T, B, F], keep [T, B])` the values
-[T, B, width] and the next state; `keep` is 0 at the first tick after a reset, else 1. Windows: `hidden(weights, x [B, window,
-F])` gives [B, width]. x is normalised. All take `dropout_key`, without which nothing is dropped, and `numerics`, which says
-what products compute in (`quantization`).
+Streams (`is_stream`): `start(lanes, feature_count)` gives the state, `hidden(weights, state, x [T, B, F], keep [T, B])`
+the values [T, B, width] and the next state; `keep` is 0 at the first tick after a reset, else 1. Windows:
+`hidden(weights, x [B, window, F])` gives [B, width]. x is normalised. All take `dropout_key`, without which nothing is
+dropped, and `numerics`, which says what products compute in (`quantization`).
 
 `initial(key, feature_count)` makes weights; `prunable` names those that are pruned, with their layouts; `neurons` and
 `resized` are for `pruning.without_neurons`; `nodes(builder, weights, value)` adds the network to an ONNX graph.
@@ -21,7 +21,8 @@ from .recurrent import Recurrent
 from .tabl import BiNCTABL
 
 KINDS = {
-    "gru": Recurrent, "lstm": Recurrent, "tcn": TCN, "mlp": MLP, "binctabl": BiNCTABL, "deeplob": DeepLOB, "mixer": Mixer}
+    "gru": Recurrent, "lstm": Recurrent, "tcn": TCN, "mlp": MLP, "binctabl": BiNCTABL, "deeplob": DeepLOB,
+    "mixer": Mixer}
 
 
 def make(kind: str, **options):

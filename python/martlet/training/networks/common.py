@@ -38,8 +38,8 @@ def segments(keep: jax.Array) -> jax.Array:
 def taps(x: jax.Array, past: jax.Array, segment: jax.Array, kernel: int, dilation: int = 1):
     """What a causal convolution reads at each tick, and its past at the next chunk.
 
-    `x` [T, B, …, channels]; `past` [dilation · (kernel − 1), B, …, channels], oldest first. Ticks before a reset read as zeros.
-    The result is [T, B, …, kernel · channels], ordered by tap, then by channel.
+    `x` [T, B, …, channels]; `past` [dilation · (kernel − 1), B, …, channels], oldest first. Ticks before a reset read
+    as zeros. The result is [T, B, …, kernel · channels], ordered by tap, then by channel.
     """
     length = dilation * (kernel - 1)
     rows = jnp.concatenate([past, x])

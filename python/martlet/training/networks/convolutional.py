@@ -28,7 +28,8 @@ class TCN:
     neurons = {}
 
     def exported_window(self, is_integer: bool) -> int:
-        """In bytes all ticks that an output sees: streamed from there each is quantised once, which a step cannot say."""
+        """In bytes all ticks that an output sees: streamed from there each is quantised once, which a step cannot
+        say."""
         return 1 + sum(self._past(layer) for layer in range(self.layers)) if is_integer else 1
 
     @property
@@ -67,7 +68,8 @@ class TCN:
         return {f"conv{layer}_w": Layout("taps") for layer in range(self.layers)}
 
     def nodes(self, builder, weights: dict, value: str) -> str:
-        """A step that keeps what each layer read before, or the whole window without padding, which the engine streams."""
+        """A step that keeps what each layer read before, or the whole window without padding, which the engine
+        streams."""
         value = builder.node("Transpose", [value], perm=[0, 2, 1])
         inputs, rows, is_step = builder.features, builder.window, builder.window == 1
         for layer in range(self.layers):

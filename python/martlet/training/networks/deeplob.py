@@ -12,14 +12,15 @@ from ..pruning import Layout
 from .common import FLOAT, dropped, glorot, he, segments, tap_matrix, taps
 
 LEAK = 0.01
-#: Kernel and stride along the features of the first convolution of each of the three blocks, for 40 features.
 TICKS_KERNEL = 4
+#: Kernel over ticks of each branch of the inception block; the last one pools instead.
 BRANCHES = {"short": 3, "long": 5, "pooled": 0}
 POOL = 3
 
 
 def columns(names: list[str], levels: int = 10) -> list[int]:
-    """Where the features that DeepLOB reads are, in its order: of each level ask distance and size, bid distance and size."""
+    """Where the features that DeepLOB reads are, in its order: of each level ask distance and size, bid distance and
+    size."""
     kinds = ("ask_distance", "ask_log_size", "bid_distance", "bid_log_size")
     return [names.index(f"{kind}_{level}") for level in range(1, levels + 1) for kind in kinds]
 
@@ -28,9 +29,9 @@ def columns(names: list[str], levels: int = 10) -> list[int]:
 class DeepLOB:
     """Zhang, Zohren and Roberts 2019 (arXiv 1808.03668): 4 numbers of each level in order, a window of 100 ticks.
 
-    As published but that convolutions over ticks are not padded, as in the authors' PyTorch program, so that the engine streams
-    them; there is no batch norm, as in the paper. `is_causal`: a stream instead, whose inception block looks back only and whose LSTM
-    goes on. That is another function.
+    As published but that convolutions over ticks are not padded, as in the authors' PyTorch program, so that the engine
+    streams them; there is no batch norm, as in the paper. `is_causal`: a stream instead, whose inception block looks
+    back only and whose LSTM goes on. That is another function.
     """
 
     is_causal: bool = False
@@ -55,7 +56,8 @@ class DeepLOB:
         return 1 if self.is_causal else self.window
 
     def _convolutions(self, feature_count):
-        """Name, inputs, outputs, kernel, stride along the features, width after it and padding of each before the inception."""
+        """Name, inputs, outputs, kernel, stride along the features, width after it and padding of each before the
+        inception."""
         if feature_count % 4:
             raise ValueError(f"DeepLOB reads 4 features of each level; {feature_count} are no multiple of 4")
         width, inputs, parts = feature_count, 1, []
@@ -75,12 +77,14 @@ class DeepLOB:
 
     def initial(self, key: jax.Array, feature_count: int) -> dict:
         weights = {}
-        shapes = [(name, (outputs, inputs, *kernel)) for name, inputs, outputs, kernel, _, _ in self._convolutions(feature_count)]
+        shapes = [(name, (outputs, inputs, *kernel))
+                  for name, inputs, outputs, kernel, _, _ in self._convolutions(feature_count)]
         shapes += [(name, (outputs, inputs, kernel, 1)) for name, inputs, outputs, kernel in self._branches()]
         for number, (name, shape) in enumerate(shapes):
             weights[f"{name}_w"] = he(jax.random.fold_in(key, number), shape, int(np.prod(shape[1:])))
             weights[f"{name}_b"] = jnp.zeros(shape[0])
-        keys, inputs, orthogonal = jax.random.split(jax.random.fold_in(key, 99), 8), 3 * self.inception, jax.nn.initializers.orthogonal()
+        keys, inputs = jax.random.split(jax.random.fold_in(key, 99), 8), 3 * self.inception
+        orthogonal = jax.nn.initializers.orthogonal()
         remembering = jnp.zeros((4, self.units)).at[2].set(1).ravel()
         return weights | {
             "lstm_w": jnp.concatenate([glorot(k, (self.units, inputs), inputs, self.units) for k in keys[:4]]),
@@ -92,7 +96,8 @@ class DeepLOB:
         state = {
             name: jnp.zeros((kernel[0] - 1, lanes, width, inputs))
             for name, inputs, _, kernel, _, width in self._convolutions(feature_count) if kernel[0] > 1}
-        state |= {name: jnp.zeros((kernel - 1, lanes, 1, inputs)) for name, inputs, _, kernel in self._branches() if kernel > 1}
+        state |= {name: jnp.zeros((kernel - 1, lanes, 1, inputs))
+                  for name, inputs, _, kernel in self._branches() if kernel > 1}
         state["pool"] = jnp.zeros((POOL - 1, lanes, 1, self.channels))
         return state | {name: jnp.zeros((lanes, self.units)) for name in ("lstm", "lstm_cell")}
 
@@ -100,7 +105,7 @@ class DeepLOB:
         """Of a window (x), of a stream (state, x, keep)."""
         if self.is_causal:
             return self._streamed(weights, *inputs, dropout_key)
-        x, pad = inputs[0][..., None], [(0, 0)]
+        x = inputs[0][..., None]
 
         def convolve(x, name, stride=1, pad=0):
             x = jax.lax.conv_general_dilated(
@@ -111,8 +116,9 @@ class DeepLOB:
             x = convolve(x, name, stride)
         parts = []
         for branch, kernel in BRANCHES.items():
+            padding = ((0, 0), (POOL // 2, POOL // 2), (0, 0), (0, 0))
             part = x if kernel else jax.lax.reduce_window(
-                x, -jnp.inf, jax.lax.max, (1, POOL, 1, 1), (1, 1, 1, 1), ((0, 0), (POOL // 2, POOL // 2), (0, 0), (0, 0)))
+                x, -jnp.inf, jax.lax.max, (1, POOL, 1, 1), (1, 1, 1, 1), padding)
             part = convolve(part, f"{branch}0")
             parts.append(convolve(part, f"{branch}1", pad=kernel // 2) if kernel else part)
         x = jnp.swapaxes(jnp.concatenate(parts, axis=-1)[:, :, 0], 0, 1)

@@ -1,6 +1,7 @@
 """A large teacher over a window: layers that mix ticks and layers that mix features, in turn.
 
-MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601), as MLPLOB has it for order books (Berti and Kasneci 2025, arXiv 2502.15757).
+MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601), as MLPLOB has it for order books (Berti and Kasneci 2025, arXiv
+2502.15757).
 """
 
 from __future__ import annotations

@@ -17,10 +17,11 @@ GATES = {"gru": 3, "lstm": 4}
 
 @dataclass(frozen=True)
 class Recurrent:
-    """GRU (Cho et al. 2014, `linear_before_reset` = 1) or LSTM (Hochreiter and Schmidhuber 1997), gates in ONNX's order.
+    """GRU (Cho et al. 2014, `linear_before_reset` = 1) or LSTM (Hochreiter and Schmidhuber 1997), gates in ONNX's
+    order.
 
-    A weight of a layer is `NAME_w` [gates · units, inputs], `NAME_r` [gates · units, units], `NAME_wb` and `NAME_rb` with NAME
-    gru0, gru1 … or lstm0 …
+    A weight of a layer is `NAME_w` [gates · units, inputs], `NAME_r` [gates · units, units], `NAME_wb` and `NAME_rb`
+    with NAME gru0, gru1 … or lstm0 …
     """
 
     cell: str = "gru"
@@ -28,8 +29,8 @@ class Recurrent:
     dense: tuple[int, ...] = (64,)
     input_dropout: float = 0.2
     dropout: float = 0.2
-    #: Of a quantised GRU: whether the new state is mixed from the previous one as a float, which writes the step as single
-    #: operators, rather than from the quantised one, which moves in steps of 1/63 or not at all.
+    #: Of a quantised GRU: whether the new state is mixed from the previous one as a float, which writes the step as
+    #: single operators, rather than from the quantised one, which moves in steps of 1/63 or not at all.
     keeps_float_state: bool = True
 
     is_stream, is_quantizable = True, True
@@ -117,8 +118,8 @@ class Recurrent:
             hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
             return (hidden, cell), hidden
 
-        first = state[name], state[f"{name}_cell"]
-        (state[name], state[f"{name}_cell"]), x = jax.lax.scan(step, first, (self._sums(weights, name, x, numerics), keep))
+        first, sums = (state[name], state[f"{name}_cell"]), self._sums(weights, name, x, numerics)
+        (state[name], state[f"{name}_cell"]), x = jax.lax.scan(step, first, (sums, keep))
         return x
 
     @property

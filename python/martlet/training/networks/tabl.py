@@ -1,4 +1,5 @@
-"""BiN-C(TABL): bilinear normalisation, two bilinear layers and one with temporal attention, over a window of ten ticks."""
+"""BiN-C(TABL): bilinear normalisation, two bilinear layers and one with temporal attention, over a window of ten
+ticks."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ DEVIATION_MIN = np.float32(1e-4)
 
 @dataclass(frozen=True)
 class BiNCTABL:
-    """Tran et al. 2021 (BiN, arXiv 2003.00598) before Tran et al. 2019 (TABL, arXiv 1712.00975), topology C: 60×10, 120×5, outputs×1.
+    """Tran et al. 2021 (BiN, arXiv 2003.00598) before Tran et al. 2019 (TABL, arXiv 1712.00975), topology C: 60×10,
+    120×5, outputs×1.
 
     The last layer attends to the ticks for each of its `outputs`; with three of them and heads that are direct
     (`heads.Heads.is_direct`) this is the published classifier.
@@ -83,12 +85,14 @@ class BiNCTABL:
         return self.window
 
     def nodes(self, builder, weights: dict, value: str) -> str:
+        def named(item, stem):
+            return item if isinstance(item, str) else builder.constant(np.asarray(item), stem)
+
         def product(left, right, layer=None):
-            names = [item if isinstance(item, str) else builder.constant(np.asarray(item), "weight") for item in (left, right)]
-            return builder.node("MatMul", names, layer=layer)
+            return builder.node("MatMul", [named(left, "weight"), named(right, "weight")], layer=layer)
 
         def arithmetic(operator, left, right):
-            return builder.node(operator, [left, builder.constant(np.asarray(right)) if not isinstance(right, str) else right])
+            return builder.node(operator, [left, named(right, "constant")])
 
         value = self._normalised_nodes(builder, weights, builder.node("Transpose", [value], perm=[0, 2, 1]), arithmetic)
         for layer in range(len(self.sizes)):
@@ -97,7 +101,8 @@ class BiNCTABL:
         name = f"bl{len(self.sizes)}"
         value = product(weights[f"{name}_w"], value)
         share = np.clip(np.asarray(weights["attention_mix"]), 0, 1).astype(np.float32)
-        attention = builder.node("Softmax", [product(value, _attention(np, np.asarray(weights["attention_t"])))], axis=-1)
+        mixed = product(value, _attention(np, np.asarray(weights["attention_t"])))
+        attention = builder.node("Softmax", [mixed], axis=-1)
         attended = arithmetic("Mul", builder.node("Mul", [value, attention]), share)
         value = builder.node("Add", [attended, arithmetic("Mul", value, 1 - share)])
         value = arithmetic("Add", product(value, weights[f"{name}_t"]), weights[f"{name}_b"])
