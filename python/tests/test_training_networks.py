@@ -50,7 +50,7 @@ def stream():
     scale = random.uniform(0.5, 2, FEATURES).astype(np.float32)
     reset = np.zeros(TICKS, bool)
     reset[[0, 30]] = True
-    return features, reset, mean, scale, ((features - mean) * scale).astype(np.float32)
+    return features, reset, mean, scale, export.normalised(features, mean, scale)
 
 
 def shapes_of(net, head, count):

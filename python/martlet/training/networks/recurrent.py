@@ -31,7 +31,7 @@ class Recurrent:
     dropout: float = 0.2
     #: Of a quantised GRU: whether the new state is mixed from the previous one as a float, which writes the step as
     #: single operators, rather than from the quantised one, which moves in steps of 1/63 or not at all.
-    keeps_float_state: bool = True
+    keeps_float_state: bool = False
 
     is_stream, is_quantizable = True, True
 
