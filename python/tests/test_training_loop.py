@@ -71,8 +71,14 @@ def test_a_stream_is_learned(examples, dense):
     # What a tick alone tells is worth 0.5.
     assert f1(examples, dense.weights) > 0.65
     assert dense.history[-1]["training_loss"] < dense.history[0]["training_loss"]
-    known = [line["validation_loss"] for line in dense.history if np.isfinite(line["validation_loss"])]
-    assert known[dense.best_epoch - len(dense.history)] == min(known)
+
+
+def test_the_epoch_of_least_validation_loss_is_chosen_and_patience_ends(examples, monkeypatch):
+    losses = iter([5.0, 3.0, 4.0, np.nan, 3.5, 1.0])
+    monkeypatch.setattr(loop, "validation_loss", lambda *arguments: next(losses))
+    settings = dataclasses.replace(SETTINGS, patience=3, least_settled=0.0)
+    trained = loop.train(NET, HEADS, examples, settings)
+    assert trained.best_epoch == 1 and len(trained.history) == 5
 
 
 def test_a_pruned_and_quantised_student_is_what_was_asked_for(examples, dense, compressed):
@@ -90,7 +96,7 @@ def test_a_pruned_and_quantised_student_is_what_was_asked_for(examples, dense, c
 def test_the_same_settings_give_the_same_bits_and_others_do_not(examples, dense):
     again = loop.train(NET, HEADS, examples, SETTINGS)
     assert all(np.array_equal(again.weights[name], dense.weights[name]) for name in dense.weights)
-    other = loop.train(NET, HEADS, examples, dataclasses.replace(SETTINGS, epochs=2, seed=2))
+    other = loop.train(NET, HEADS, examples, dataclasses.replace(SETTINGS, seed=2))
     assert not np.array_equal(other.weights["gru0_w"], dense.weights["gru0_w"])
 
 
@@ -139,8 +145,6 @@ def test_a_student_learns_from_its_teacher_alone(examples, dense):
     trained = loop.train(student, HEADS, taught, dataclasses.replace(settings, least_settled=0.9))
     assert f1(examples, trained.weights, student) > 0.55
     assert not any(name.startswith("match") for name in trained.weights)
-    untaught = loop.train(student, HEADS, taught, dataclasses.replace(SETTINGS, least_settled=0.9))
-    assert f1(examples, untaught.weights, student) < 0.45
 
 
 def test_an_ensemble_is_the_mean_of_its_members():
@@ -164,6 +168,7 @@ def test_zeros_stay_where_they_are_asked_to(examples, compressed):
     settings = dataclasses.replace(SETTINGS, epochs=1, keeps_zeros=True, least_settled=0.0)
     tuned = loop.train(NET, HEADS, examples, settings, first=student.weights)
     for name in NET.prunable:
+        assert (student.weights[name] == 0).any()
         assert np.array_equal(tuned.weights[name] == 0, student.weights[name] == 0)
         assert not np.array_equal(tuned.weights[name], student.weights[name])
 

@@ -62,8 +62,10 @@ def weights_of(net, head=ALL, count=FEATURES):
     random = np.random.default_rng(4)
     deviations = {name: 0.1 if len(w.shape) == 1 else 1 / np.sqrt(np.prod(w.shape) / w.shape[0])
                   for name, w in shapes_of(net, head, count).items()}
-    return {name: random.normal(0, deviations[name], w.shape).astype(np.float32)
-            for name, w in shapes_of(net, head, count).items()}
+    weights = {name: random.normal(0, deviations[name], w.shape).astype(np.float32)
+               for name, w in shapes_of(net, head, count).items()}
+    # Shares of a mixture are cut off at 0.
+    return weights | {name: 0.3 + np.abs(weight) for name, weight in weights.items() if name.endswith("_mix")}
 
 
 @pytest.mark.parametrize("name", SMALL)
