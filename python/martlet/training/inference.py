@@ -34,17 +34,17 @@ def _step(network, heads, ranges):
 
 
 def outputs(network, heads, weights: dict, features: np.ndarray, reset: np.ndarray, ranges: Ranges | None = None,
-            with_hidden: bool = False) -> dict[str, np.ndarray]:
+            with_hidden: bool = False, every: int = 1) -> dict[str, np.ndarray]:
     """Outputs [N, …] at all ticks from a zero state; `features` [N, F] is normalised. Quantised where there are ranges.
 
     Where a window is not full, as after a reset, outputs are NaN. `with_hidden` adds the network's own values, `hidden`
-    [N, width].
+    [N, width]. `every` computes one in so many windows, for networks too slow for all; the others are NaN too.
     """
     step = _step(network, heads, None if ranges is None else tuple(sorted(ranges.items())))
     weights = {name: jnp.asarray(weight) for name, weight in weights.items()}
     features, reset = np.asarray(features, np.float32), np.asarray(reset) != 0
     found = _streamed(step, network, weights, features, reset) if network.is_stream else _windows(
-        step, network, weights, features, reset)
+        step, network, weights, features, reset, every)
     if not with_hidden:
         del found["hidden"]
     return found
@@ -61,10 +61,10 @@ def _streamed(step, network, weights, features, reset):
     return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
 
-def _windows(step, network, weights, features, reset):
+def _windows(step, network, weights, features, reset, every):
     marks = reset.copy()
     marks[0] = True
-    ends = np.flatnonzero(ticks_since(marks) >= network.window - 1)
+    ends = np.flatnonzero(ticks_since(marks) >= network.window - 1)[::every]
     found, size = {}, _chunk(len(ends), CHUNK_WINDOWS)
     for first in range(0, len(ends), size):
         chosen = ends[first:first + size]

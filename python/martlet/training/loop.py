@@ -43,6 +43,8 @@ class Settings:
     #: Windows in a batch, and at most in an epoch.
     batch: int = 128
     windows: int | None = None
+    #: Of the validation part every so many windows are judged.
+    validation_every: int = 1
     seed: int = 1
     #: Epochs without a lower validation loss after which training ends; None for never.
     patience: int | None = None
@@ -199,7 +201,8 @@ class _Run:
                 "sparsity": 1 - pruning.density(self.weights, self.network.prunable)}
         self.epoch += 1
         if self.average is not None:
-            loss = validation_loss(self.network, self.heads, self.average, self.examples, self.ranges)
+            loss = validation_loss(
+                self.network, self.heads, self.average, self.examples, self.ranges, self.settings.validation_every)
             line["validation_loss"] = loss
             if loss < self.best_loss:
                 self.best, self.best_loss, self.best_epoch = self.average, loss, self.epoch - 1
@@ -244,12 +247,13 @@ class _Run:
 
 
 def validation_loss(network, heads: Heads, weights: dict, examples: Examples, ranges: Ranges | None = None,
-                    burn_in: int = 500) -> float:
+                    every: int = 1, burn_in: int = 500) -> float:
     """The heads' loss over the validation part, streamed from a little before it; without distillation."""
     first, end = examples.bounds(examples.validation)
     rows = slice(max(first - burn_in, 0), end)
     names = heads.targets()
-    found = inference.outputs(network, heads, weights, examples.features[rows], examples.reset[rows], ranges, True)
+    found = inference.outputs(
+        network, heads, weights, examples.features[rows], examples.reset[rows], ranges, True, every)
     hidden = found["hidden"]
     is_known = np.isfinite(hidden).all(axis=1)
     counts = {name: _rows(examples.validation[name][rows], is_known) for name in names}
