@@ -130,7 +130,8 @@ def test_windows_are_learned_but_not_across_a_reset(examples):
     known = np.isfinite(found["probabilities"][:, 0, 0])
     assert np.array_equal(np.flatnonzero(~known), [*range(9), *range(2_000, 2_009)])
     some = inference.outputs(
-        net, heads.Heads(1, is_direct=True), trained.weights, examples.features, examples.reset, every=7)["probabilities"]
+        net, heads.Heads(1, is_direct=True), trained.weights, examples.features, examples.reset, every=7)
+    some = some["probabilities"]
     chosen = np.flatnonzero(known)[::7]
     assert np.array_equal(np.flatnonzero(np.isfinite(some[:, 0, 0])), chosen)
     assert some[chosen] == pytest.approx(found["probabilities"][chosen], abs=1e-6)
