@@ -193,12 +193,14 @@ extension StreamAnalysis {
     func sliced(_ node: Node, _ time: TimeAxis) throws(ModelError) -> TimeAxis? {
         let plain = View(Operand(buffer: 0, count: 0), shape: shape(node.inputs[0]))
         let view = try compiler.sliced(node, plain)
+        let step = plain.strides[time.axis]
+        // Turned round, a tick would move the other way.
+        guard view.shape[time.axis] == 1 || view.strides[time.axis] == step else { return nil }
         if view.shape[time.axis] == plain.shape[time.axis] { return time }
         // A part of the ticks, and of nothing else.
         var rest = view.shape
         rest[time.axis] = plain.shape[time.axis]
-        let step = plain.strides[time.axis]
-        guard rest == plain.shape, view.shape[time.axis] == 1 || view.strides[time.axis] == step else { return nil }
+        guard rest == plain.shape else { return nil }
         return time.moved(by: view.start / step, extent: view.shape[time.axis])
     }
 

@@ -231,12 +231,20 @@ def quantized(net):
     net.head(net.last(value), 12)
 
 
+def turned(net):
+    """The ticks in the opposite order, which move the other way."""
+    start, end, axis, step = (net.constant(np.array([v])) for v in (-1, -2**31, 1, -1))
+    value = net.transposed(net.node("Slice", ["features", start, end, axis, step]))
+    net.head(net.last(net.node("Relu", [net.conv(value, 6, net.features, [3])])), 6)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
     "strided": (strided, 9, 4), "book": (book, 12, 8), "bilinear": (bilinear, 6, 5),
     "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
     "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
+    "turned": (turned, 7, 5),
 }
 
 
