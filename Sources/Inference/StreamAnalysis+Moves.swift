@@ -65,11 +65,18 @@ extension StreamAnalysis {
     }
 
     /// Whether the node only says which positions of the axis it means.
-    func isAlias(_ node: Node) -> Bool {
-        guard node.operatorName == "Slice" || node.operatorName == "Pad", let source = node.inputs.first,
-            let time = times[source], let output = node.outputs.first, times[output] != nil
+    func isAlias(_ node: Node) throws(ModelError) -> Bool {
+        guard let source = node.inputs.first, let time = times[source], let output = node.outputs.first,
+            times[output] != nil
         else { return false }
-        return shape(output)[time.axis] != shape(source)[time.axis]
+        switch node.operatorName {
+        case "Slice": return shape(output)[time.axis] != shape(source)[time.axis]
+        case "Pad":
+            // As many before as are taken away behind shift the ticks: the extent stays.
+            let amounts = try compiler.padAmounts(node, rank: shape(source).count)
+            return amounts.before[time.axis] != 0 || amounts.after[time.axis] != 0
+        default: return false
+        }
     }
 
     mutating func time(_ node: Node) throws(ModelError) -> TimeAxis? {

@@ -91,7 +91,7 @@ struct StreamAnalysis {
                 plan.streamed[output] = times[output]
                 plan.lags[output] = max(plan.lags[output] ?? 0, lag)
             }
-            if isAlias(node), let source = node.inputs.first {
+            if try isAlias(node), let source = node.inputs.first {
                 plan.aliases.insert(name)
                 // Padding has a row of its own: it ends what is pending of a value.
                 if node.operatorName == "Pad" { continue }

@@ -238,6 +238,13 @@ def turned(net):
     net.head(net.last(net.node("Relu", [net.conv(value, 6, net.features, [3])])), 6)
 
 
+def shifted(net):
+    """The ticks two places later, beside the ticks as they are: as many positions as there were."""
+    late = net.node("Pad", [net.transposed(), net.constant(np.array([0, 0, 2, 0, 0, -2]))])
+    value = net.node("Relu", [net.conv(late, 6, net.features, [3])])
+    net.head(net.node("Concat", [net.last(value), net.last(net.transposed())], axis=1), 6 + net.features)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -245,6 +252,7 @@ MODELS = {
     "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
     "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
     "turned": (turned, 7, 5),
+    "shifted": (shifted, 8, 5),
 }
 
 
