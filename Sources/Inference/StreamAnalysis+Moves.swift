@@ -261,10 +261,11 @@ extension StreamAnalysis {
             guard transposesFirst ? time.axis == 1 : time.axis != shape(first).count - 1 else { return nil }
             return time.with(axis: transposesFirst ? kept - 1 : time.axis)
         }
-        if !isGemm, let time = times[second], isConstant(first), shape(first).count <= 2 {
+        if !isGemm, let time = times[second], isConstant(first), shape(first).count <= 2, shape(second).count >= 2 {
             let last = shape(second).count - 1
-            guard time.axis == last || time.axis < last - 1 else { return nil }
-            return time.with(axis: time.axis + rank - shape(second).count)
+            // Of a constant vector the result has no rows: the axes before those stay where they are.
+            if time.axis == last { return time.with(axis: rank - 1) }
+            return time.axis < last - 1 ? time : nil
         }
         return nil
     }

@@ -35,6 +35,7 @@ import Testing
             ("recurrent_batched", "each of its windows under way by itself"), ("attention", "up to node"),
             ("turned", "computed anew on every tick because of node 'Slice"),
             ("shifted", "run one tick at a time"),
+            ("vector", "run one tick at a time"),
         ])
     func `the plan says how far a window is run one tick at a time, and what stops it`(
         _ name: String, _ text: String

@@ -245,6 +245,14 @@ def shifted(net):
     net.head(net.node("Concat", [net.last(value), net.last(net.transposed())], axis=1), 6 + net.features)
 
 
+def vector(net):
+    """A constant vector by a matrix of each tick."""
+    value = net.node("Reshape", ["features", net.constant(np.array([1, net.window, 2, net.features // 2]))])
+    value = net.node("Tanh", [net.node("MatMul", [net.constant(net.weights(1, 2)[0]), value])])
+    value = net.node("MatMul", [value, net.constant(net.weights(net.features // 2, 6))])
+    net.head(net.last(value, axis=1), 6)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -253,6 +261,7 @@ MODELS = {
     "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
     "turned": (turned, 7, 5),
     "shifted": (shifted, 8, 5),
+    "vector": (vector, 5, 8),
 }
 
 
