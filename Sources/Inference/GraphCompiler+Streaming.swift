@@ -203,7 +203,26 @@ extension GraphCompiler {
                 value: .constant(Tensor(name: "shape", shape: shape.shape, elements: .int64(target))), type: .int64,
                 shape: shape.shape)
             inputs[1] = "\u{0}shape"
+        case "Squeeze": return try squeezing(node, keeping: plan.times[inputs[0]]?.axis)
         default: break
+        }
+        return Node(
+            name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,
+            outputs: node.outputs, attributes: attributes)
+    }
+
+    /// A `Squeeze` that names its axes: that of the ticks stays, though it has one position now.
+    mutating func squeezing(_ node: Node, keeping axis: Int?) throws(ModelError) -> Node {
+        let shape = try input(node, 0).shape
+        guard try axes(node, inputIndex: 1, since: 13, rank: shape.count) == nil else { return node }
+        let named = shape.indices.filter { shape[$0] == 1 && $0 != axis }.map { Int64($0) }
+        var (inputs, attributes) = (node.inputs, node.attributes)
+        if graph.opset < 13 {
+            attributes["axes"] = .integers(named)
+        } else {
+            let list = Tensor(name: "axes", shape: [named.count], elements: .int64(named))
+            values["\u{0}axes"] = ShapedValue(value: .constant(list), type: .int64, shape: list.shape)
+            inputs = [inputs[0], "\u{0}axes"]
         }
         return Node(
             name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,

@@ -36,6 +36,7 @@ import Testing
             ("turned", "computed anew on every tick because of node 'Slice"),
             ("shifted", "run one tick at a time"),
             ("vector", "run one tick at a time"),
+            ("squeezed", "each of its windows under way by itself"),
         ])
     func `the plan says how far a window is run one tick at a time, and what stops it`(
         _ name: String, _ text: String

@@ -253,6 +253,17 @@ def vector(net):
     net.head(net.last(value, axis=1), 6)
 
 
+def squeezed(net):
+    """All axes of one position away, of a value that moves and of one whose windows are under way."""
+    value = net.node("Squeeze", [net.node("MatMul", ["features", net.constant(net.weights(net.features, 7))])])
+    value = net.node("Concat", [value, net.node("Tanh", [value])], axis=1)
+    value = net.node("MatMul", [value, net.constant(net.weights(14, 5))])
+    value = net.node("Reshape", [value, net.constant(np.array([net.window, 1, 5]))])
+    w, r, b = net.weights(1, 24, 5), net.weights(1, 24, 6), net.weights(1, 48)
+    value = net.node("Squeeze", [net.node("LSTM", [value, *map(net.constant, (w, r, b))], hidden_size=6)])
+    net.head(net.node("Gather", [value, net.constant(np.array(-1))], axis=0), 6)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -262,6 +273,7 @@ MODELS = {
     "turned": (turned, 7, 5),
     "shifted": (shifted, 8, 5),
     "vector": (vector, 5, 8),
+    "squeezed": (squeezed, 6, 5),
 }
 
 
