@@ -26,6 +26,7 @@ extension GraphCompiler {
     static func compile(
         _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int, streaming: StreamingMode
     ) throws(ModelError) -> (list: LayerList, plan: StreamPlan?) {
+        let graph = graph.namingSequences()
         func compile(_ plan: StreamPlan?) throws(ModelError) -> GraphCompiler {
             var compiler = GraphCompiler(graph: graph)
             compiler.streaming = plan
@@ -199,5 +200,20 @@ extension GraphCompiler {
         let copy = try allocate(operand.count)
         try append(node, .copy(source: operand), to: copy, shape: value.shape)
         return copy
+    }
+}
+
+extension Graph {
+    /// With names for the sequences that recurrent nodes make and nobody reads: a stream calls such a node by its first
+    /// result, which has a row for each window under way, as the last state has not.
+    fileprivate func namingSequences() -> Graph {
+        let nodes = self.nodes.enumerated().map { index, node in
+            guard StreamAnalysis.recurrent.contains(node.operatorName), let first = node.outputs.first, first.isEmpty
+            else { return node }
+            return Node(
+                name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: node.inputs,
+                outputs: ["\u{0}sequence\(index)"] + node.outputs.dropFirst(), attributes: node.attributes)
+        }
+        return with(nodes: nodes)
     }
 }

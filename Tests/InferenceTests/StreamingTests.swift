@@ -37,6 +37,7 @@ import Testing
             ("shifted", "run one tick at a time"),
             ("vector", "run one tick at a time"),
             ("squeezed", "each of its windows under way by itself"),
+            ("last_state", "each of its windows under way by itself"),
         ])
     func `the plan says how far a window is run one tick at a time, and what stops it`(
         _ name: String, _ text: String

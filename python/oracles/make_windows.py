@@ -264,6 +264,17 @@ def squeezed(net):
     net.head(net.node("Gather", [value, net.constant(np.array(-1))], axis=0), 6)
 
 
+def last_state(net):
+    """Two GRUs as PyTorch writes them where only the last state of the second one is wanted."""
+    value, inputs = net.node("Transpose", ["features"], perm=[1, 0, 2]), net.features
+    for units, outputs in ((8, ["sequence", ""]), (5, ["", "state"])):
+        weights = (net.weights(1, 3 * units, inputs), net.weights(1, 3 * units, units), net.weights(1, 6 * units))
+        net.nodes.append(helper.make_node(
+            "GRU", [value, *map(net.constant, weights)], outputs, name=f"GRU{units}", hidden_size=units, linear_before_reset=1))
+        value, inputs = net.node("Squeeze", ["sequence", net.constant(np.array([1]))]) if outputs[0] else "state", units
+    net.head(value, 5)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -274,6 +285,7 @@ MODELS = {
     "shifted": (shifted, 8, 5),
     "vector": (vector, 5, 8),
     "squeezed": (squeezed, 6, 5),
+    "last_state": (last_state, 6, 5),
 }
 
 
