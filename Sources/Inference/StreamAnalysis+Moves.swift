@@ -228,13 +228,16 @@ extension StreamAnalysis {
         let extents = shape(node.inputs[0])
         guard time.axis >= 2 else { return nil }
         let kernel: [Int]
+        var roundsUp = false
         if node.operatorName == "Conv" {
             kernel = Array(shape(node.inputs[1])[2...])
         } else {
             guard case .integers(let stated)? = node.attributes["kernel_shape"] else { return nil }
             kernel = stated.map { Int($0) }
+            roundsUp = try compiler.integerAttribute(node, "ceil_mode", default: 0) != 0
         }
-        let window = try compiler.slidingWindow(node, extents: Array(extents[2...]), kernel: kernel)
+        let window = try compiler.slidingWindow(
+            node, extents: Array(extents[2...]), kernel: kernel, roundsUp: roundsUp)
         let axis = time.axis - 2
         guard window.strides[axis] == 1 else {
             reasons[node.key] = "it takes steps of \(window.strides[axis]) along the ticks"

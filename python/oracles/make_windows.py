@@ -275,6 +275,15 @@ def last_state(net):
     net.head(value, 5)
 
 
+def rounded_up(net):
+    """A pool over more columns than there are."""
+    value = net.node("Reshape", ["features", net.constant(np.array([1, 1, net.window, net.features]))])
+    size = net.features + 1
+    value = net.node("MaxPool", [value], kernel_shape=[2, size], strides=[1, size], ceil_mode=1)
+    value = net.node("Tanh", [net.conv(value, 6, 1, [2, 1])])
+    net.head(net.last(value), 6)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -286,6 +295,7 @@ MODELS = {
     "vector": (vector, 5, 8),
     "squeezed": (squeezed, 6, 5),
     "last_state": (last_state, 6, 5),
+    "rounded_up": (rounded_up, 6, 4),
 }
 
 
