@@ -111,6 +111,15 @@ extension GraphCompiler {
         return result
     }
 
+    /// Defines what the whole window has shown to be constant, such as a shape; false where there is more to compute.
+    mutating func definedByPlan(_ node: Node, _ plan: StreamPlan) -> Bool {
+        let outputs = node.outputs.filter { !$0.isEmpty }
+        let constants = outputs.compactMap { name in plan.constants[name].map { (name, $0) } }
+        guard constants.count == outputs.count else { return false }
+        for (name, tensor) in constants { defineConstant(name, tensor) }
+        return true
+    }
+
     /// Compiles a node that reads streamed values.
     mutating func compileStreamed(_ node: Node, _ plan: StreamPlan) throws(ModelError) {
         let outputs = node.outputs.filter { !$0.isEmpty }

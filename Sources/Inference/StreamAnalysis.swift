@@ -21,10 +21,12 @@ struct StreamAnalysis {
 
     func shape(_ name: String) -> [Int] { compiler.values[name]?.shape ?? [] }
 
-    func isConstant(_ name: String) -> Bool {
-        if case .constant = compiler.values[name]?.value { return true }
-        return false
+    func constant(_ name: String) -> Tensor? {
+        if case .constant(let tensor)? = compiler.values[name]?.value { return tensor }
+        return nil
     }
+
+    func isConstant(_ name: String) -> Bool { constant(name) != nil }
 
     mutating func plan(features: String, window: Int) throws(ModelError) -> StreamPlan {
         times[features] = TimeAxis(axis: 1, shift: window - 1, low: 0, high: window - 1)
@@ -64,6 +66,11 @@ struct StreamAnalysis {
         for node in nodes.reversed()
         where node.inputs.contains(where: { times[$0] != nil || staggered[$0] != nil }) {
             let outputs = node.outputs.filter { !$0.isEmpty }
+            if outputs.allSatisfy(isConstant) {
+                // A shape reads no elements.
+                for name in outputs { plan.constants[name] = constant(name) }
+                continue
+            }
             if staggered[node.key] != nil, !spoilt.contains(node.key) {
                 plan.staggered[node.key] = staggered[node.key]
                 if StreamAnalysis.recurrent.contains(node.operatorName) {

@@ -39,6 +39,7 @@ import Testing
             ("squeezed", "each of its windows under way by itself"),
             ("last_state", "each of its windows under way by itself"),
             ("rounded_up", "run one tick at a time"),
+            ("shape_of", "run one tick at a time"),
         ])
     func `the plan says how far a window is run one tick at a time, and what stops it`(
         _ name: String, _ text: String

@@ -284,6 +284,13 @@ def rounded_up(net):
     net.head(net.last(value), 6)
 
 
+def shape_of(net):
+    """The shape of a padded convolution, and a part of it that sees no padding."""
+    value = net.node("Relu", [net.conv(net.transposed(), 6, net.features, [3], pads=[2, 0])])
+    value = net.node("Reshape", [value, net.node("Shape", [value])])
+    net.head(net.last(value), 6)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
@@ -296,6 +303,7 @@ MODELS = {
     "squeezed": (squeezed, 6, 5),
     "last_state": (last_state, 6, 5),
     "rounded_up": (rounded_up, 6, 4),
+    "shape_of": (shape_of, 7, 5),
 }
 
 
