@@ -88,10 +88,10 @@ extension GraphCompiler {
             }
         }
         let amounts = try padAmounts(node, rank: value.shape.count)
-        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant",
-            storage(view.operand) == .float
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant"
         {
-            let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: 0, node)
+            let floats = try requantizable(view, quantizer, node)
+            let padded = try self.padded(floats, before: amounts.before, after: amounts.after, fill: 0, node)
             return try define(node, .dequantized(padded, quantizer), .float, shape: padded.shape)
         }
         let padded = try self.padded(

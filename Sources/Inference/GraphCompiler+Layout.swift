@@ -48,7 +48,7 @@ extension GraphCompiler {
             if case .dequantized(_, let quantizer) = value.value, storage(source.operand) == .byte {
                 // The bytes of a ring stay where they are; as floats they can be copied.
                 var floats = value
-                floats.value = .view(try dequantizedElements(source, quantizer, node))
+                floats.value = .dequantized(try requantizable(source, quantizer, node), quantizer)
                 return try rearranged(floats, node, transform)
             }
             let copy = View(try contiguous(source, node), shape: source.shape)

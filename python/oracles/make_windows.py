@@ -291,19 +291,37 @@ def shape_of(net):
     net.head(net.last(value), 6)
 
 
+def quantized_padded(net):
+    """Bytes that are padded along the ticks or the columns, in a convolution and before it, then read whole."""
+    def codes(value):
+        low, high = net.constant(np.float32(-2)), net.constant(np.float32(2))
+        scale, zero = net.constant(np.float32(4 / 126)), net.constant(np.uint8(64))
+        value = net.node("QuantizeLinear", [net.node("Clip", [value, low, high]), scale, zero])
+        return net.node("DequantizeLinear", [value, scale, zero])
+
+    def weight(*shape):
+        values = net.constant(net.random.integers(-63, 64, shape).astype(np.int8))
+        scale = net.constant(np.full(shape[0], 0.01, np.float32))
+        return net.node("DequantizeLinear", [values, scale, net.constant(np.zeros(shape[0], np.int8))], axis=0)
+
+    value = net.node("Reshape", ["features", net.constant(np.array([1, 1, net.window, net.features]))])
+    value = codes(net.conv(value, 4, 1, [1, 2], strides=[1, 2]))
+    inside = net.node("Conv", [value, weight(4, 4, 2, 3)], pads=[0, 1, 0, 1])
+    around = net.node("Pad", [value, net.constant(np.array([0, 0, 0, 1, 0, 0, 0, 1]))])
+    value = net.node("Add", [inside, net.node("Conv", [around, weight(4, 4, 2, 3)])])
+    value = net.node("Conv", [codes(value), weight(3, 4, 2, net.features // 2)], pads=[1, 0, 0, 0])
+    net.head(net.node("ReduceMean", [value], axes=[2, 3], keepdims=0), 3)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
     "strided": (strided, 9, 4), "book": (book, 12, 8), "bilinear": (bilinear, 6, 5),
     "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
     "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
-    "turned": (turned, 7, 5),
-    "shifted": (shifted, 8, 5),
-    "vector": (vector, 5, 8),
-    "squeezed": (squeezed, 6, 5),
-    "last_state": (last_state, 6, 5),
-    "rounded_up": (rounded_up, 6, 4),
-    "shape_of": (shape_of, 7, 5),
+    "turned": (turned, 7, 5), "shifted": (shifted, 8, 5), "vector": (vector, 5, 8), "squeezed": (squeezed, 6, 5),
+    "last_state": (last_state, 6, 5), "rounded_up": (rounded_up, 6, 4), "shape_of": (shape_of, 7, 5),
+    "quantized_padded": (quantized_padded, 6, 8),
 }
 
 
