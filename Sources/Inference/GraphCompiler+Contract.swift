@@ -136,13 +136,18 @@ extension GraphCompiler {
             ringStates[ring.output] = ring
             return
         }
+        try defineKeptState(input.name, shape: shape)
+    }
+
+    /// A state that is kept from one tick to the next as it is.
+    mutating func defineKeptState(_ name: String, shape: [Int]) throws(ModelError) {
         let operand = try allocate(shape.reduce(1, *), place: .state)
         stateElements += operand.count
         guard stateElements <= ModelLimits.stateElements else {
             throw .limit(what: "elements of state", found: stateElements, limit: ModelLimits.stateElements)
         }
-        states[input.name] = operand
-        values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
+        states[name] = operand
+        values[name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
     }
 
     /// Checks the outputs against the contract and notes where they lie.

@@ -4,7 +4,7 @@ import ONNX
 extension GraphCompiler {
     mutating func compileConcat(_ node: Node) throws(ModelError) {
         try checkAttributes(node, known: ["axis"])
-        if let output = node.outputs.first, let ring = ringStates[output] { return try joinRing(node, ring) }
+        if let output = node.outputs.first, let ring = ringStates[output], try joinRing(node, ring) { return }
         let first = try input(node, 0)
         guard node.attributes["axis"] != nil else { throw refused(node, "attribute 'axis' is missing") }
         let axis = try axis(node, try integerAttribute(node, "axis", default: 0), rank: first.shape.count)

@@ -275,18 +275,22 @@ extension GraphCompiler {
         return view == kept ? RingState(state: name, output: joined, axis: axis, shape: shape) : nil
     }
 
-    /// The state and the new row, side by side.
-    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) {
+    /// The state and the new row, side by side. False where it is no single row that is new: then the state is one like
+    /// others.
+    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) -> Bool {
         let value = try input(node, 1)
         var row = ring.shape
         row[ring.axis] = 1
         guard value.shape == row, value.type == .float else {
-            throw refused(node, "an input of shape \(value.shape) does not fit \(ring.shape)")
+            ringStates[ring.output] = nil
+            try defineKeptState(ring.state, shape: ring.shape)
+            return false
         }
         // In memory as floats: the rows that never were are zeros.
         let newest = ShapedValue(value: .view(try floatInput(node, 1)), type: .float, shape: row)
         let rows = try keptRows(newest, axis: ring.axis, depth: ring.shape[ring.axis] + 1, node)
         try define(node, rows.value, .float, shape: rows.shape, range: nil)
+        return true
     }
 
     // MARK: In words
