@@ -35,6 +35,8 @@ LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723e-6
 EXP_C = (1.0, 1.0, 0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814467)
 #: Operators that only say where elements are: through them quantised values stay such.
 LAYOUT = {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Split"}
+#: The greatest offset of a map that is merged with another one: a greater one rounds what it is added to.
+MERGED_OFFSET_MAX = 1_048_576.0
 #: The largest part of a folded offset.
 FOLDED_OFFSET_MAX = 32.0
 
@@ -400,8 +402,10 @@ class IntegerReference:
         if node.op_type == "Add" and producer is not None and producer.op_type in ("MatMul", "Gemm", "Conv"):
             return None
         base, scale, offset = value, np.ones(value.shape), np.zeros(value.shape)
-        if name in self.affine and self.uses[name] == 1:
-            base, scale, offset = self.affine[name]
+        rounds = node.op_type in ("Add", "Sub") and np.abs(constant).max(initial=0) > MERGED_OFFSET_MAX
+        if name in self.affine and self.uses[name] == 1 and not rounds:
+            if np.abs(self.affine[name][2]).max(initial=0) <= MERGED_OFFSET_MAX:
+                base, scale, offset = self.affine[name]
         constant = constant.astype(np.float64)
         if node.op_type == "Add":
             offset = offset + constant

@@ -85,3 +85,12 @@ def test_zeros_that_the_bytes_cannot_be_make_a_product_of_floats():
     assert quantised([node("Conv", ["x", "wf"], ["y"], pads=[1, 0])], low=0.25)[0] == 0
     assert quantised([node("Conv", ["x", "wf"], ["y"])], low=0.25)[0] == 1
     assert quantised([node("Pad", ["x", "pads", "one"], ["p"]), node("Conv", ["p", "wf"], ["y"])])[0] == 0
+
+
+def test_a_great_offset_is_no_part_of_a_map():
+    node = helper.make_node
+    constants = {"two": np.float32(2), "magic": np.float32(12_582_912)}
+    reference = integer_reference.IntegerReference(model([
+        node("Mul", ["features", "two"], ["d"]), node("Add", ["d", "magic"], ["sum"]), node("Sub", ["sum", "magic"], ["y"])],
+        constants))
+    assert reference.step(np.array([0.3, 0.7, -1.3, 20.2], np.float32))["y"].reshape(-1).tolist() == [1, 1, -3, 40]
