@@ -221,6 +221,9 @@ extension GraphCompiler {
             guard count > 0, count == node.outputs.count else {
                 throw refused(node, "\(node.outputs.count) outputs, expected \(count)")
             }
+            guard graph.opset >= 18 || extent % count == 0 else {
+                throw refused(node, "\(count) equal parts of axis \(axis) of shape \(value.shape)")
+            }
             let part = (extent + count - 1) / count
             sizes = (0..<count).map { Int64(min(part, max(0, extent - $0 * part))) }
         }

@@ -71,6 +71,21 @@ import Testing
         #expect(try run(file, [0.3, 0.7, -1.3, 20.2]) == [1, 2, -2, 41])
     }
 
+    @Test func `parts of unequal size without a list of sizes are for operator set 18 and later`() throws {
+        var file = graph(
+            [
+                .init(op: "Split", inputs: ["x"], outputs: ["y", "rest"], integers: [("axis", 1), ("num_outputs", 2)])
+            ], from: [1, 5], to: [1, 3])
+        file.opset = 18
+        #expect(try run(file, [1, 2, 3, 4, 5]) == [1, 2, 3])
+        file.opset = 17
+        file.nodes[0].integers = [("axis", 1)]
+        #expect(
+            throws: ModelError.node(
+                name: "node0", operator: "Split", reason: "2 equal parts of axis 1 of shape [1, 5]")
+        ) { try AnyModel(onnx: file.bytes) }
+    }
+
     @Test(arguments: [Int64.max, .max - 1, .min, -1])
     func `a size of blocks beyond all shapes is no trap`(_ size: Int64) {
         var file = graph(
