@@ -58,8 +58,8 @@ struct StreamAnalysis {
         return try demands(nodes)
     }
 
-    /// Streamed nodes that read, beside a streamed value, one computed anew for its window that does not hold the ticks that
-    /// they need: those are cut off, or padding.
+    /// Streamed nodes that read, beside a streamed value, one computed anew for its window that does not hold the ticks
+    /// that they need: those are cut off, or padding.
     private func lacking(_ plan: StreamPlan, features: String) -> [String] {
         var inRings: Set<String> = [features]
         var stuck: [String] = []
