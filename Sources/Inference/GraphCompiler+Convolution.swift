@@ -140,8 +140,9 @@ extension GraphCompiler {
         let value = try input(node, 0)
         let padded: Value
         switch value.value {
-        case .dequantized(let view, let quantizer) where quantizer.keepsZero && storage(view.operand) == .float:
-            padded = .dequantized(try channelsLast(view, window, 0, node), quantizer)
+        case .dequantized(let view, let quantizer) where quantizer.keepsZero:
+            let floats = try requantizable(view, quantizer, node)
+            padded = .dequantized(try channelsLast(floats, window, 0, node), quantizer)
         default: padded = .view(try channelsLast(try floatInput(node, 0), window, 0, node))
         }
         if case .dequantized(let view, _) = padded { values[node.inputs[0]]?.shape = view.shape }

@@ -222,6 +222,9 @@ extension GraphCompiler {
 
     // MARK: A value and a constant
 
+    /// The greatest offset of a map that is merged with another one.
+    private static let mergedOffsetMax: Float = 1_048_576
+
     /// A pending affine map, or the bias of the linear layer that makes the value; false where it is neither.
     private mutating func compileAffine(
         _ node: Node, _ operation: Arithmetic, _ value: ShapedValue, name: String, _ tensor: Tensor,
@@ -233,7 +236,11 @@ extension GraphCompiler {
         let constantView = View(Operand(buffer: 0, count: floats.count), shape: tensor.shape)
         guard let wide = constantView.broadcast(to: value.shape) else { return false }
         let constants = wide.indices.map { floats[$0] }
-        if operation == .add, let index = value.openLinear, isReadOnce(name), case .view(let view) = value.value,
+        // A great offset rounds what it is added to, and may be there for just that: (x + 1.5 · 2^23) - 1.5 · 2^23.
+        let isOffset = operation == .add || operation == .subtract
+        let rounds = isOffset && constants.contains { abs($0) > GraphCompiler.mergedOffsetMax }
+        if operation == .add, !rounds, let index = value.openLinear, isReadOnce(name),
+            case .view(let view) = value.value,
             let fused = list.layers[index].adding(constants, at: view)
         {
             list.layers[index] = fused
@@ -243,7 +250,9 @@ extension GraphCompiler {
         let source: View
         var scale = Array(repeating: 1.0, count: constants.count)
         var offset = Array(repeating: 0.0, count: constants.count)
-        if case .affine(let inner, let innerScale, let innerOffset) = value.value, isReadOnce(name) {
+        if case .affine(let inner, let innerScale, let innerOffset) = value.value, isReadOnce(name), !rounds,
+            innerOffset.allSatisfy({ abs($0) <= Double(GraphCompiler.mergedOffsetMax) })
+        {
             (source, scale, offset) = (inner, innerScale, innerOffset)
         } else {
             source = try view(of: value, node)

@@ -4,7 +4,7 @@ import ONNX
 extension GraphCompiler {
     mutating func compileConcat(_ node: Node) throws(ModelError) {
         try checkAttributes(node, known: ["axis"])
-        if let output = node.outputs.first, let ring = ringStates[output] { return try joinRing(node, ring) }
+        if let output = node.outputs.first, let ring = ringStates[output], try joinRing(node, ring) { return }
         let first = try input(node, 0)
         guard node.attributes["axis"] != nil else { throw refused(node, "attribute 'axis' is missing") }
         let axis = try axis(node, try integerAttribute(node, "axis", default: 0), rank: first.shape.count)
@@ -88,10 +88,10 @@ extension GraphCompiler {
             }
         }
         let amounts = try padAmounts(node, rank: value.shape.count)
-        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant",
-            storage(view.operand) == .float
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant"
         {
-            let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: 0, node)
+            let floats = try requantizable(view, quantizer, node)
+            let padded = try self.padded(floats, before: amounts.before, after: amounts.after, fill: 0, node)
             return try define(node, .dequantized(padded, quantizer), .float, shape: padded.shape)
         }
         let padded = try self.padded(

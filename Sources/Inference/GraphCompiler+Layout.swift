@@ -48,7 +48,7 @@ extension GraphCompiler {
             if case .dequantized(_, let quantizer) = value.value, storage(source.operand) == .byte {
                 // The bytes of a ring stay where they are; as floats they can be copied.
                 var floats = value
-                floats.value = .view(try dequantizedElements(source, quantizer, node))
+                floats.value = .dequantized(try requantizable(source, quantizer, node), quantizer)
                 return try rearranged(floats, node, transform)
             }
             let copy = View(try contiguous(source, node), shape: source.shape)
@@ -220,6 +220,9 @@ extension GraphCompiler {
                 clamping: try integerAttribute(node, "num_outputs", default: Int64(node.outputs.count)))
             guard count > 0, count == node.outputs.count else {
                 throw refused(node, "\(node.outputs.count) outputs, expected \(count)")
+            }
+            guard graph.opset >= 18 || extent % count == 0 else {
+                throw refused(node, "\(count) equal parts of axis \(axis) of shape \(value.shape)")
             }
             let part = (extent + count - 1) / count
             sizes = (0..<count).map { Int64(min(part, max(0, extent - $0 * part))) }

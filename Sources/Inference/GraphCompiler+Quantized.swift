@@ -154,6 +154,12 @@ extension GraphCompiler {
         return View(destination, start: flat.start, shape: flat.shape, strides: flat.strides)
     }
 
+    /// Floats that the quantizer gives the codes of a view. The bytes of a ring have no kernel that moves them one by
+    /// one; the floats that they stand for can be moved, and quantise to the same bytes again.
+    mutating func requantizable(_ view: View, _ quantizer: Quantization, _ node: Node) throws(ModelError) -> View {
+        storage(view.operand) == .byte ? try dequantizedElements(view, quantizer, node) : view
+    }
+
     /// The codes as bytes, made once.
     mutating func quantizedBytes(
         _ operand: Operand, _ quantizer: Quantization, shape: [Int], _ node: Node

@@ -118,7 +118,11 @@ extension GraphCompiler {
         let before = values
         func part(_ value: ShapedValue) throws(ModelError) -> ShapedValue {
             values[node.inputs[0]] = value
-            try compile(try resized(node, to: value.shape[source.axis], axis: axis))
+            let changed =
+                node.operatorName == "Squeeze"
+                ? try squeezing(node, keeping: source.axis)
+                : try resized(node, to: value.shape[source.axis], axis: axis)
+            try compile(changed)
             guard let result = values[node.key] else { throw refused(node, "it has no result") }
             return result
         }

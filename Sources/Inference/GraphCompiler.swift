@@ -80,6 +80,7 @@ struct GraphCompiler {
             if let plan = streaming, !isConstant(node),
                 node.inputs.contains(where: { streams[$0] != nil || staggers[$0] != nil })
             {
+                if definedByPlan(node, plan) { continue }
                 let isStaggered = plan.staggered[node.key] != nil || node.inputs.contains { staggers[$0] != nil }
                 if isStaggered { try compileStaggered(node, plan) } else { try compileStreamed(node, plan) }
             } else {
