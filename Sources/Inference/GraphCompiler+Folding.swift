@@ -85,6 +85,10 @@ extension Tensor {
 }
 
 extension ElementType {
+    /// Whether there are sums and products of values of the type. Of 16-bit floats there are none: they lie in memory as
+    /// 32-bit ones and are only converted.
+    var hasArithmetic: Bool { self == .float || self == .double || isInteger && self != .bool }
+
     /// Whether values of the type lie in memory as 64-bit integers.
     var isInteger: Bool {
         switch self {

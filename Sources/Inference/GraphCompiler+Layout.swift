@@ -83,7 +83,7 @@ extension GraphCompiler {
             guard let extents = try integersInput(node, 1, "the shape") else { throw refused(node, "no shape") }
             let target = try shape(extents, node)
             guard let wide = broadcastShape(view.shape, target), let result = view.broadcast(to: wide) else {
-                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(extents)")
+                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(listed(extents))")
             }
             try elementCount(wide, node)
             return result
@@ -226,7 +226,7 @@ extension GraphCompiler {
         }
         guard let sizes, sizes.count == node.outputs.count, sizes.allSatisfy({ $0 >= 0 && $0 <= Int64(extent) }),
             sizes.reduce(0, +) == Int64(extent)
-        else { throw refused(node, "sizes \(sizes ?? []) of axis \(axis) of shape \(value.shape)") }
+        else { throw refused(node, "sizes \(listed(sizes ?? [])) of axis \(axis) of shape \(value.shape)") }
         var start: Int64 = 0
         for (output, size) in sizes.enumerated() {
             let (from, to) = (start, start + size)

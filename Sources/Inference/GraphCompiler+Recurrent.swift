@@ -107,7 +107,7 @@ extension GraphCompiler {
         } else {
             let functions: [String: Activation] = ["Tanh": .tanh, "Relu": .relu, "Sigmoid": .sigmoid]
             guard let name = names.first, names.allSatisfy({ $0 == name }), let function = functions[name] else {
-                throw refused(node, "the activations \(names) are not supported")
+                throw refused(node, "the activations \(listed(names)) are not supported")
             }
             shape.activation = function
         }
@@ -118,7 +118,7 @@ extension GraphCompiler {
             return Array(repeating: shape.steps, count: shape.batch)
         }
         guard lengths.count == shape.batch, lengths.allSatisfy({ $0 >= 0 && $0 <= Int64(shape.steps) }) else {
-            throw refused(node, "the sequence lengths \(lengths)")
+            throw refused(node, "the sequence lengths \(listed(lengths))")
         }
         return lengths.map { Int($0) }
     }

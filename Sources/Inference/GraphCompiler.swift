@@ -387,8 +387,9 @@ struct GraphCompiler {
                 to: destination, shape: shape)
         case .integer, .double:
             try append(
-                node, .general(GeneralOperation(.gather(indices, fill: Double(fill)), [source])), to: destination,
-                shape: shape)
+                node,
+                .general(GeneralOperation(.gather(indices, fill: Fill.number(Double(fill)).bits(storage)), [source])),
+                to: destination, shape: shape)
         case .byte:
             preconditionFailure("Bytes are gathered by the product that reads them.")
         }

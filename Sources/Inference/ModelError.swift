@@ -39,6 +39,12 @@ extension ModelError: CustomStringConvertible {
     }
 }
 
+/// A list as errors show it: all of a short one, the beginning of a long one.
+func listed<Element>(_ list: [Element]) -> String {
+    guard list.count > 16 else { return "\(list)" }
+    return "[" + list.prefix(16).map { "\($0)" }.joined(separator: ", ") + ", … \(list.count) in all]"
+}
+
 /// Limits of what a model may ask for.
 public enum ModelLimits {
     /// Features of a model. The feature set has some hundred.

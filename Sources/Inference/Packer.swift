@@ -212,6 +212,8 @@ struct Packer {
 
     private mutating func packLinear(_ linear: LinearLayer, in step: inout Step) {
         step.source = slot(linear.source)
+        // Without rows there is nothing to do: a copy of no elements.
+        guard !linear.rowStarts.isEmpty else { return }
         set(linear.activation, in: &step)
         step.rows = linear.rowStarts.count
         // Vectors from one row of results to the next.
