@@ -112,12 +112,7 @@ extension GraphCompiler {
         }
         // Inputs in the order of positions, then channels, which lie side by side. A group's outputs have weights of 0
         // for the channels of the other groups: the matrix is sparse.
-        let map = WeightMap(rows: outputs, columns: positions * channels) { row, column in
-            let (position, channel) = (column / channels, column % channels)
-            let local = channel - row / (outputs / groups) * perGroup
-            guard local >= 0, local < perGroup else { return -1 }
-            return (row * perGroup + local) * positions + position
-        }
+        let map = WeightMap(outputs: outputs, groups: groups, channelsPerGroup: perGroup, positions: positions)
         if window.isPadded { try padInput(node, window) }
         let product = try appendProduct(node, 0, weight: 1, map, bias: bias, scale: 1) { view in
             let (starts, taps) = window.tables(Array(view.strides[2...]))

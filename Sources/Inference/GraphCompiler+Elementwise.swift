@@ -233,6 +233,7 @@ extension GraphCompiler {
         guard let floats = tensor.floats, floats.allSatisfy(\.isFinite), operation != .divide || !constantIsLeft else {
             return false
         }
+        try spendVisits(floats.count + 2 * value.shape.reduce(1, *))
         let constantView = View(Operand(buffer: 0, count: floats.count), shape: tensor.shape)
         guard let wide = constantView.broadcast(to: value.shape) else { return false }
         let constants = wide.indices.map { floats[$0] }

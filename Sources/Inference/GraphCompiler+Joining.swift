@@ -83,13 +83,15 @@ extension GraphCompiler {
             if let tensor = try constantInput(node, 2, "the fill") {
                 guard tensor.count == 1, tensor.elementType == value.type else {
                     throw refused(
-                        node, "a fill of \(tensor.count) elements of \(tensor.elementType), expected one of \(value.type)")
+                        node,
+                        "a fill of \(tensor.count) elements of \(tensor.elementType), expected one of \(value.type)")
                 }
                 fill = tensor.integerValues?.first.map { .integer($0) } ?? .number(tensor.doubles?.first ?? 0)
             }
         }
         let amounts = try padAmounts(node, rank: value.shape.count)
-        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill.number == 0, mode == "constant",
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill.number == 0,
+            mode == "constant",
             storage(view.operand) == .float
         {
             let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: .number(0), node)
@@ -150,7 +152,8 @@ extension GraphCompiler {
         let destination = try allocate(list.count, storage(view.operand))
         if storage(view.operand) == .float {
             try append(
-                node, .gather(source: view.operand, indices: list, fill: Float(fill.number)), to: destination, shape: shape)
+                node, .gather(source: view.operand, indices: list, fill: Float(fill.number)), to: destination,
+                shape: shape)
         } else {
             let kind = GeneralOperation.Kind.gather(list, fill: fill.bits(storage(view.operand)))
             try append(node, .general(GeneralOperation(kind, [view.operand])), to: destination, shape: shape)

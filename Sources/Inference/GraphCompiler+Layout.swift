@@ -245,7 +245,7 @@ extension GraphCompiler {
         }
         guard let wanted = tensor.integers else { throw refused(node, "the indices are no integers") }
         let shape = Array(value.shape[..<axis]) + tensor.shape + Array(value.shape[(axis + 1)...])
-        try elementCount(shape, node)
+        try spendVisits(try elementCount(shape, node) + 2 * tensor.count)
         var places: [Int] = []
         for index in wanted { places.append(try self.axis(node, index, rank: value.shape[axis])) }
         // Equal steps are a slice; anything else is copied.

@@ -156,7 +156,8 @@ extension GraphCompiler {
             throw refused(node, "its parameters lead beyond the range of float32")
         }
         if let index = value.openLinear, isReadOnce(node.inputs[0]), case .view(let view) = value.value,
-            view.strides[1] == 1, let fused = list.layers[index].scaling(scale, offset)
+            view.strides[1] == 1, try spendScaling(list.layers[index]),
+            let fused = list.layers[index].scaling(scale, offset)
         {
             list.layers[index] = fused
             return try define(node, value.value, .float, shape: value.shape, openLinear: index)
@@ -167,6 +168,16 @@ extension GraphCompiler {
             node,
             .affine(try floatInput(node, 0), scale: order.map { scale[$0] }, offset: order.map { offset[$0] }),
             .float, shape: value.shape)
+    }
+}
+
+extension GraphCompiler {
+    /// Counts another copy of a layer's weights. Always true.
+    private mutating func spendScaling(_ layer: Layer) throws(ModelError) -> Bool {
+        try spendVisits(layer.weightCount)
+        // The weights without the map stay for others, but are not packed.
+        try spendBytes(4 * layer.weightCount)
+        return true
     }
 }
 

@@ -101,7 +101,9 @@ import Testing
         func places(_ order: Int64) throws -> [Int64]? {
             let pool = ModelFile.NodeText(
                 op: "MaxPool", inputs: ["x"], outputs: ["m", "p"], integers: [("storage_order", order)],
-                lists: [("kernel_shape", [2, 2]), ("strides", [1, 2]), ("dilations", [1, 2]), ("pads", [1, 0, 0, 1])])
+                lists: [
+                    ("kernel_shape", [2, 2]), ("strides", [1, 2]), ("dilations", [1, 2]), ("pads", [1, 0, 0, 1]),
+                ])
             return try run([pool], [1, 1, 2, 4], [1, 9, 3, 2, 8, 4, 7, 6], output: "p").integers
         }
         // Windows of columns 0 and 2, then 2 and 4 (padding); rows before 0 are padding.
@@ -160,7 +162,8 @@ import Testing
     }
 
     @Test func `sums of integers and of 64-bit floats`() throws {
-        let sum = ModelFile.NodeText(op: "ReduceSum", inputs: ["a", "axes"], outputs: ["y"], integers: [("keepdims", 0)])
+        let sum = ModelFile.NodeText(
+            op: "ReduceSum", inputs: ["a", "axes"], outputs: ["y"], integers: [("keepdims", 0)])
         let axes: [(String, [Int64], [Int64])] = [("axes", [1], [1])]
         for type in [ElementType.int64, .double] {
             let result = try run([cast("x", "a", type), sum], [2, 3], [1, 2, 3, -4, 5, -6], integers: axes)
