@@ -55,6 +55,7 @@ extension GraphCompiler {
     private mutating func defineInputs(featureIndices: [Int], featureCount: Int) throws(ModelError) {
         var hasFeatures = false
         for input in graph.inputs {
+            current = input.name
             guard input.elementType == .float else {
                 throw .value(name: input.name, reason: "it is \(input.elementType), expected float32")
             }
@@ -142,10 +143,6 @@ extension GraphCompiler {
     /// A state that is kept from one tick to the next as it is.
     mutating func defineKeptState(_ name: String, shape: [Int]) throws(ModelError) {
         let operand = try allocate(shape.reduce(1, *), place: .state)
-        stateElements += operand.count
-        guard stateElements <= ModelLimits.stateElements else {
-            throw .limit(what: "elements of state", found: stateElements, limit: ModelLimits.stateElements)
-        }
         states[name] = operand
         values[name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
     }
@@ -157,6 +154,7 @@ extension GraphCompiler {
             throw .value(name: GraphCompiler.probabilitiesName, reason: "the output is missing")
         }
         for output in graph.outputs {
+            current = output.name
             if streams[output.name] != nil { values[output.name] = try wholeWindow(output.name) }
             guard let value = values[output.name], value.type == .float else {
                 throw .value(name: output.name, reason: "the output is not computed, or is no float32")

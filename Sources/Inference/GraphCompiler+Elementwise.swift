@@ -71,6 +71,7 @@ extension GraphCompiler {
     private mutating func compileNegative(_ node: Node) throws(ModelError) {
         let value = try input(node, 0)
         if value.type == .float { return try compileActivation(node, .negative) }
+        guard value.type.hasArithmetic else { throw refused(node, "values of type \(value.type)") }
         let operand = try contiguous(try viewInput(node, 0), node)
         try defineGeneral(node, .negative(value.type), [operand], value.type, shape: value.shape)
     }
@@ -106,7 +107,11 @@ extension GraphCompiler {
     private mutating func compileIntegerClip(_ node: Node, _ value: ShapedValue) throws(ModelError) {
         guard value.type.isInteger else { throw refused(node, "an input of \(value.type)") }
         func bound(_ index: Int) throws(ModelError) -> Int64? {
-            try constantInput(node, index, "the bound")?.integers?.first
+            guard let tensor = try constantInput(node, index, "the bound") else { return nil }
+            guard tensor.count == 1, let bound = tensor.integers?.first else {
+                throw refused(node, "a bound of \(tensor.count) elements of \(tensor.elementType)")
+            }
+            return bound
         }
         let low = try bound(1) ?? .min
         let high = try bound(2) ?? .max
@@ -168,9 +173,7 @@ extension GraphCompiler {
         try checkAttributes(node, known: [])
         let first = try input(node, 0)
         let type = first.type
-        guard type == .float || type == .double || type.isInteger, type != .bool else {
-            throw refused(node, "values of type \(type)")
-        }
+        guard type.hasArithmetic else { throw refused(node, "values of type \(type)") }
         var result = try viewInput(node, 0)
         for index in node.inputs.indices.dropFirst() {
             let other = try input(node, index)
@@ -233,6 +236,7 @@ extension GraphCompiler {
         guard let floats = tensor.floats, floats.allSatisfy(\.isFinite), operation != .divide || !constantIsLeft else {
             return false
         }
+        try spendVisits(floats.count + 2 * value.shape.reduce(1, *))
         let constantView = View(Operand(buffer: 0, count: floats.count), shape: tensor.shape)
         guard let wide = constantView.broadcast(to: value.shape) else { return false }
         let constants = wide.indices.map { floats[$0] }

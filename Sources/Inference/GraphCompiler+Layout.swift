@@ -83,7 +83,7 @@ extension GraphCompiler {
             guard let extents = try integersInput(node, 1, "the shape") else { throw refused(node, "no shape") }
             let target = try shape(extents, node)
             guard let wide = broadcastShape(view.shape, target), let result = view.broadcast(to: wide) else {
-                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(extents)")
+                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(listed(extents))")
             }
             try elementCount(wide, node)
             return result
@@ -229,7 +229,7 @@ extension GraphCompiler {
         }
         guard let sizes, sizes.count == node.outputs.count, sizes.allSatisfy({ $0 >= 0 && $0 <= Int64(extent) }),
             sizes.reduce(0, +) == Int64(extent)
-        else { throw refused(node, "sizes \(sizes ?? []) of axis \(axis) of shape \(value.shape)") }
+        else { throw refused(node, "sizes \(listed(sizes ?? [])) of axis \(axis) of shape \(value.shape)") }
         var start: Int64 = 0
         for (output, size) in sizes.enumerated() {
             let (from, to) = (start, start + size)
@@ -248,7 +248,7 @@ extension GraphCompiler {
         }
         guard let wanted = tensor.integers else { throw refused(node, "the indices are no integers") }
         let shape = Array(value.shape[..<axis]) + tensor.shape + Array(value.shape[(axis + 1)...])
-        try elementCount(shape, node)
+        try spendVisits(try elementCount(shape, node) + 2 * tensor.count)
         var places: [Int] = []
         for index in wanted { places.append(try self.axis(node, index, rank: value.shape[axis])) }
         // Equal steps are a slice; anything else is copied.

@@ -105,6 +105,9 @@ extension GraphCompiler {
         {
             try fold(node)
             let count = integers.count
+            // 2 bytes of an integer and 4 of its scale.
+            try spendVisits(2 * count)
+            try spendBytes(6 * count)
             let zeroPoints =
                 parameters.isUniform
                 ? Array(repeating: parameters.zeroPoints[0], count: count) : parameters.zeroPoints
@@ -179,11 +182,6 @@ extension GraphCompiler {
         _ node: Node, _ view: View, _ quantizer: Quantization, _ weights: (matrix: IntegerMatrix, scales: [Float]),
         bias: [Float], order: OutputOrder, tables: (View) -> ProductTables
     ) throws(ModelError) -> ProductResult {
-        guard weights.matrix.columns <= ModelLimits.integerColumns else {
-            throw .limit(
-                what: "inputs of an integer product at node '\(node.name)'", found: weights.matrix.columns,
-                limit: ModelLimits.integerColumns)
-        }
         // The bytes may be there already: those of a ring.
         let isBytes = storage(view.operand) == .byte
         var view = view
