@@ -38,6 +38,8 @@ def parsed(**changes):
     ({"baselines": ["tree"]}, r"baselines\[0\] is one of majority, persistence, logistic, trees, not 'tree'"),
     ({"baselines": "trees"}, r"baselines is a list"),
     ({"heads": {"names": ["trend", "probabilities"]}}, r"data\.trend_ticks is needed by the head trend"),
+    ({"heads": {"names": ["probabilities", "position"]}}, r"heads\.names\[1\] is one of .*not 'position'"),
+    ({"heads": {"is_direct": True}, "network": {"kind": "binctabl"}}, r"is_tilted is false where heads\.is_direct"),
     ({"heads": {"names": ["volatility"]}}, r"heads\.names has probabilities"),
     ({"heads": {"names": ["probabilities", "expected_shortfall"]}}, r"heads: .*needs value_at_risk"),
     ({"heads": {"shares": {"trend": -1}}}, r"heads\.shares\.trend is at least 0"),
@@ -55,7 +57,7 @@ def parsed(**changes):
     ({"data": {}}, r"data has either feeds or a folder"),
     ({"data": {"folder": "a", "feeds": ["b"]}}, r"data has either feeds or a folder"),
     ({"data": {"folder": "a", "horizons": ["ten"]}}, r"data\.horizons: a horizon is a number of ticks"),
-    ({"data": {"folder": "a", "horizons": [10, 20], "alphas": [1e-5]}}, r"one threshold for each of 2 horizons"),
+    ({"data": {"folder": "a", "horizons": [10, 20], "alphas": [1e-5]}}, r"a threshold for each of 2 horizons"),
     ({"data": {"folder": "a", "shares": [0.5, 0.2, 0.2]}}, r"data\.shares are three and sum to 1"),
     ({"data": {"folder": "a", "format": "csv"}}, r"data\.format is one of dbn, lobster, binance"),
 ])
@@ -68,7 +70,8 @@ def test_what_cannot_be_used_is_said_in_one_line_with_its_key(changes, text):
 def test_files_that_are_no_configuration_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no.yaml: No such file"):
         config.load(tmp_path / "no.yaml")
-    for text, message in [("a: [", "is no YAML"), ("text", "holds keys and values"), ("data: {folder: a}", "key name is missing")]:
+    for text, message in [
+            ("a: [", "is no YAML"), ("text", "holds keys and values"), ("data: {folder: a}", "key name is missing")]:
         (tmp_path / "a.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message) as caught:
             config.load(tmp_path / "a.yaml")
@@ -76,7 +79,8 @@ def test_files_that_are_no_configuration_are_refused(tmp_path):
 
 
 def test_numbers_are_read_as_people_write_them():
-    found = parsed(training={"learning_rate": "1e-3", "weight_decay": 0}, data={"folder": "a", "horizons": [10, "250ms"]})
+    found = parsed(
+        training={"learning_rate": "1e-3", "weight_decay": 0}, data={"folder": "a", "horizons": [10, "250ms"]})
     assert found.training.learning_rate == 1e-3 and found.training.weight_decay == 0.0
     assert found.data.horizons == (10, "250ms")
 

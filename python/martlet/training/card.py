@@ -24,18 +24,18 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], figure
     horizons = ", ".join(str(horizon) for horizon in problem.horizons)
     precision = "int8" if result.ranges is not None else "fp32"
     report.paragraph(
-        f"Says after each tick whether the mid price will be lower, about equal or higher over the next {horizons}. Outputs: "
-        f"{', '.join(f'`{name}`' for name in job.heads.names)}. Written by `martlet-train`; do not edit.")
+        f"Says after each tick whether the mid price will be lower, about equal or higher over the next {horizons}. "
+        f"Outputs: {', '.join(f'`{name}`' for name in job.heads.names)}. Written by `martlet-train`; do not edit.")
     report.heading("Shape")
     options = ", ".join(f"{name} {value}" for name, value in config.network.items() if name != "kind")
     report.paragraph(
-        f"{len(problem.data.names)} features (set version {problem.data.description['feature_set_version']}) → mean and scale → "
-        f"{config.network['kind']} ({options or 'default sizes'}) → linear heads. Precision {precision}; "
+        f"{len(problem.data.names)} features (set version {problem.data.description['feature_set_version']}) → mean "
+        f"and scale → {config.network['kind']} ({options or 'default sizes'}) → linear heads. Precision {precision}; "
         f"{1 - figures['density']:.1%} of all weights but biases and the last layer are zero.")
     _layers(report, job, result)
     _data(report, config, problem)
     report.heading("Results on the test part")
-    report.paragraph("Macro F1 and the other scores with 95 % intervals of the moving-block bootstrap; `student` is this file.")
+    report.paragraph("Scores with 95 % intervals of the moving-block bootstrap; `student` is this file.")
     report.markdown_table(table(rows))
     _other_heads(report, figures["other_heads"])
     _engine(report, figures)
@@ -43,8 +43,9 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], figure
     report.paragraph(_limits(config, figures))
     report.heading("How to make it again")
     report.paragraph(
-        f"`martlet-train reproduce {config.name}` in the repository's root, where this card is `models/{config.name}.md`. The same "
-        "configuration gives the same file on the same machine and package versions (`python/requirements.txt`). It is:")
+        f"`martlet-train reproduce {config.name}` in the repository's root, where this card is "
+        f"`models/{config.name}.md`. The same configuration gives the same file on the same "
+        "machine with the same package versions (`python/requirements.txt`). It is:")
     report.code(configuration.as_text(config))
     return report
 
@@ -85,11 +86,11 @@ def _data(report, config, problem):
     report.table(rows)
     embargo = max(split.embargo, int(problem.ahead.max()))
     report.paragraph(
-        f"The parts follow each other in time. Labels that reach into the next part are left out, and so are up to {embargo} ticks "
-        f"at the start of a part and the {problem.warm_up} ticks after a reset. Weights, and the power by which class shares are "
-        "divided out, were chosen on the validation part; the test part decided nothing.")
-    report.paragraph("Labels: `smoothed-mid`, the mean of the mid prices of the horizon against the present one, as a fraction; up "
-                     "above α, down below −α.")
+        "The parts follow each other in time. Labels that reach into the next part are left out, and so are up to "
+        f"{embargo} ticks at the start of a part and the {problem.warm_up} ticks after a reset. Weights, and the power "
+        "by which class shares are divided out, were chosen on the validation part; the test part decided nothing.")
+    report.paragraph("Labels: `smoothed-mid`, the mean of the mid prices of the horizon against the present one, as a "
+                     "fraction; up above α, down below −α.")
     rows = [["horizon", "α", "down / flat / up in training", "in test"]]
     for column, (horizon, alpha) in enumerate(zip(problem.horizons, problem.alphas)):
         shares = [" / ".join(f"{share:.2f}" for share in np.bincount(
@@ -122,9 +123,10 @@ def _engine(report, figures):
     latency, check = figures.get("engine"), figures.get("score_check")
     if latency:
         report.paragraph(
-            f"{latency['bytes']:,} bytes. A tick takes {latency['p50_ns']:,.0f} ns at the median and {latency['p99_ns']:,.0f} ns at the "
-            f"99th percentile, {latency['critical_path_p50_ns']:,.0f} ns until the outputs are there, of `martlet model bench` on "
-            f"{latency['machine']['processor']}, which may have been busy; {latency['macs_executed']:,} of {latency['macs']:,} multiply-adds are done.")
+            f"{latency['bytes']:,} bytes. A tick takes {latency['p50_ns']:,.0f} ns at the median, "
+            f"{latency['p99_ns']:,.0f} ns at the 99th percentile and {latency['critical_path_p50_ns']:,.0f} ns until "
+            f"the outputs are there, by `martlet model bench` on {latency['machine']['processor']}, which may have "
+            f"been busy; {latency['macs_executed']:,} of {latency['macs']:,} multiply-adds are done.")
     if check is None:
         report.paragraph("`martlet score` was not asked: the features came without their feed.")
         return
@@ -136,15 +138,15 @@ def _engine(report, figures):
 
 
 def _limits(config, figures):
-    parts = ["It has seen one feed of one instrument, and nothing says that it carries over to another. Labels on a smoothed mid "
-             "price overlap from tick to tick, which favours persistence. No cost of trading is in any of these figures."]
+    parts = ["It has seen one feed of one instrument, and nothing says that it carries over to another. Labels on a "
+             "smoothed mid price overlap from tick to tick, which favours persistence. No cost of trading is in any of "
+             "these figures."]
     if config.is_tilted:
         powers = ", ".join(f"{power:g}" for power in figures["tilt"])
-        parts.append(f"The probabilities are not calibrated: shares of the classes are divided out to the powers {powers} (one for "
-                     "each horizon), for macro F1; `student, not tilted` is what they were.")
-    beaten = [row for row in figures["beaten_by"]]
-    if beaten:
-        parts.append(f"On the test part it is below {', '.join(beaten)}.")
+        parts.append("The probabilities are not calibrated: shares of the classes are divided out to the powers "
+                     f"{powers} (one for each horizon), for macro F1; `student, not tilted` is what they were.")
+    if figures["beaten_by"]:
+        parts.append(f"On the test part it is below {', '.join(figures['beaten_by'])}.")
     return " ".join(parts)
 
 

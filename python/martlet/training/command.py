@@ -15,8 +15,8 @@ EPILOG = """examples, from the repository's root:
   martlet-train fi2010 --data DIR                            the published protocol of FI-2010
   martlet-train config my.yaml                               checks a configuration and shows all its keys
 
-The program `martlet` makes the features and checks the model: it is taken from --martlet, the environment's MARTLET_BIN,
-.build/release/martlet or the path. docs/MODELS.md describes the configuration, the stages and the figures.
+The program `martlet` makes the features and checks the model: it is taken from --martlet, the environment's
+MARTLET_BIN, .build/release/martlet or the path. docs/MODELS.md describes the configuration, the stages and the figures.
 Exit codes: 0 done; 1 the data, the configuration or a check says no, in one line; 2 wrong use; 130 interrupted."""
 
 
@@ -63,7 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_run_options(parser):
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on with a run in that folder, if there is one")
-    parser.add_argument("--save", type=pathlib.Path, metavar="DIR", help="copy model and card there as NAME.onnx and NAME.md")
+    parser.add_argument("--save", type=pathlib.Path, metavar="DIR",
+                        help="copy model and card there as NAME.onnx and NAME.md")
 
 
 def _numbers(kind):

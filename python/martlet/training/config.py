@@ -26,6 +26,8 @@ from .quantization import Quantization
 
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
+#: What a run trains; the position is trained by reinforcement.
+HEADS = tuple(name for name in NAMES if name != "position")
 BASELINES = ("majority", "persistence", "logistic", "trees")
 
 
@@ -108,24 +110,25 @@ class Config:
     seed: int = 1
 
 
-#: For the values of a key, at any depth: least, greatest (None for none), whether the bounds themselves are allowed.
+#: By kind and key: the least and the greatest value (None for none), and whether these themselves are allowed.
+AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, True), (1, None, True), (0, None, False)
+SHARE, INNER_SHARE = (0, 1, True), (0, 1, False)
 RANGES: dict[tuple[type, str], tuple[float | None, float | None, bool]] = {
-    (DataSettings, "alphas"): (0, None, True), (DataSettings, "shares"): (0, 1, False),
-    (DataSettings, "embargo"): (0, None, True), (DataSettings, "warm_up"): (0, None, True),
-    (DataSettings, "trend_ticks"): (2, None, True), (HeadSettings, "shares"): (0, None, True),
-    (Settings, "epochs"): (1, None, True), (Settings, "learning_rate"): (0, None, False),
-    (Settings, "weight_decay"): (0, None, True), (Settings, "warm_up"): (0, 1, True), (Settings, "clip"): (0, None, False),
-    (Settings, "average_decay"): (0, 1, True), (Settings, "lanes"): (1, None, True), (Settings, "steps"): (1, None, True),
-    (Settings, "burn_in"): (0, None, True), (Settings, "batch"): (1, None, True), (Settings, "windows"): (1, None, True),
-    (Settings, "validation_every"): (1, None, True), (Settings, "patience"): (1, None, True),
-    (Settings, "least_settled"): (0, 1, True), (Pruning, "density"): (0, 1, False), (Pruning, "begin"): (0, 1, True),
-    (Pruning, "end"): (0, 1, True), (Pruning, "every"): (1, None, True), (Pruning, "regrowth"): (0, 1, True),
-    (Quantization, "begin"): (0, 1, True), (Quantization, "percentile"): (50, 100, True),
-    (Quantization, "ticks"): (100, None, True), (Distillation, "temperature"): (0, None, False),
-    (Distillation, "share"): (0, 1, True), (Distillation, "features"): (0, None, True), (Config, "seed"): (0, None, True),
-}
+    (kind, name): bounds for kind, values in {
+        Config: {"seed": AT_LEAST_0},
+        DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
+                       "trend_ticks": (2, None, True)},
+        HeadSettings: {"shares": AT_LEAST_0},
+        Settings: {"epochs": AT_LEAST_1, "learning_rate": ABOVE_0, "weight_decay": AT_LEAST_0, "warm_up": SHARE,
+                   "clip": ABOVE_0, "average_decay": SHARE, "lanes": AT_LEAST_1, "steps": AT_LEAST_1,
+                   "burn_in": AT_LEAST_0, "batch": AT_LEAST_1, "windows": AT_LEAST_1, "validation_every": AT_LEAST_1,
+                   "patience": AT_LEAST_1, "least_settled": SHARE},
+        Pruning: {"density": INNER_SHARE, "begin": SHARE, "end": SHARE, "every": AT_LEAST_1, "regrowth": SHARE},
+        Quantization: {"begin": SHARE, "percentile": (50, 100, True), "ticks": (100, None, True)},
+        Distillation: {"temperature": ABOVE_0, "share": SHARE, "features": AT_LEAST_0},
+    }.items() for name, bounds in values.items()}
 CHOICES = {
-    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): NAMES, (Config, "baselines"): BASELINES,
+    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): HEADS, (Config, "baselines"): BASELINES,
     (HeadSettings, "volatility_target"): ("returns", "volatility")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
 ELSEWHERE = {Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros"), Pruning: ("is_integer",)}
@@ -197,7 +200,8 @@ def _section(kind, values, where):
     if needed:
         raise ConfigError(f"the key {_join(where, needed[0])} is missing")
     hints = typing.get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value, _join(where, name), (kind, name)) for name, value in values.items()})
+    return kind(**{name: _value(hints[name], value, _join(where, name), (kind, name))
+                   for name, value in values.items()})
 
 
 def _value(hint, value, where, key):
@@ -265,11 +269,14 @@ def _check(config: Config) -> None:
     except DataError as error:
         raise ConfigError(f"data.horizons: {error}") from error
     if not horizons or data.alphas is not None and len(data.alphas) != len(horizons):
-        raise ConfigError(f"data.alphas has one threshold for each of {len(horizons)} horizons, of which there is one or more")
+        raise ConfigError(
+            f"data.horizons has at least one, and data.alphas a threshold for each of {len(horizons)} horizons")
     if len(data.shares) != 3 or abs(sum(data.shares) - 1) > 1e-9:
         raise ConfigError(f"data.shares are three and sum to 1, not {list(data.shares)}")
     if "trend" in config.heads.names and data.trend_ticks is None:
         raise ConfigError("data.trend_ticks is needed by the head trend")
+    if config.is_tilted and config.heads.is_direct:
+        raise ConfigError("is_tilted is false where heads.is_direct is true: there is no last bias that could tilt")
     if "probabilities" not in config.heads.names:
         raise ConfigError("heads.names has probabilities, which the model contract requires")
     if config.pruning and config.pruning.begin >= config.pruning.end:
@@ -299,7 +306,8 @@ def _check_network(where, options, is_direct, horizons):
         if name == "kind":
             continue
         if name not in hints:
-            raise ConfigError(f"there is no key {where}.{name}; a {options['kind']} has {', '.join(sorted(_keys(kind)))}")
+            known = ", ".join(sorted(_keys(kind)))
+            raise ConfigError(f"there is no key {where}.{name}; a {options['kind']} has {known}")
         if typing.get_origin(hints[name]) is not tuple or name != "sizes":
             _value(hints[name], value, f"{where}.{name}", (kind, name))
     try:

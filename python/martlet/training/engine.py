@@ -32,8 +32,8 @@ def program() -> str:
         raise EngineError(f"MARTLET_BIN (or --martlet) is {given}, which is no program; `make build` makes {BUILT}")
     found = given or shutil.which(BUILT) or shutil.which("martlet")
     if not found:
-        raise EngineError(f"the program martlet is not found; `make build` makes it as {BUILT} in the repository, where it "
-                          "is found; or name it with --martlet or in the environment's MARTLET_BIN")
+        raise EngineError(f"the program martlet is not found; `make build` makes it as {BUILT}, where it is found from "
+                          "the repository's root; or name it with --martlet or in the environment's MARTLET_BIN")
     return found
 
 
@@ -110,7 +110,6 @@ def frontier_row(path: pathlib.Path, steps: int = 20_000) -> dict:
     return {
         "file": path.name, "critical_path_p50_ns": times.get("critical_path_p50_ns", times["p50_ns"]),
         **{key: times[key] for key in ("p50_ns", "p99_ns", "density", "precision", "macs", "macs_executed")},
-        "bytes": path.stat().st_size,
-        "machine": times["machine"],
+        "bytes": path.stat().st_size, "machine": times["machine"],
         "is_fast": all(FAST_KERNEL in layer["kernel"] for layer in integer),
         "layers": [{key: layer[key] for key in ("name", "kernel", "block_density", "precision")} for layer in layers]}

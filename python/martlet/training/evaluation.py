@@ -77,10 +77,12 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
         counts = int(chosen.sum()), engine_row["evaluated"]
         if counts[0] != counts[1] or not difference <= SCORE_TOLERANCE or is_exact and moved:
             raise MismatchError(
-                f"{path}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} over {counts[1]} ticks, "
-                f"the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by {moved}")
-        rows.append({"horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
-                     "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
+                f"{path}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} over {counts[1]} "
+                f"ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
+                f"{moved}")
+        rows.append({
+            "horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
+            "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
     return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "latency_ns": report["latency_ns"]}
 
 

@@ -67,7 +67,8 @@ def report(folder: pathlib.Path, setup: int, horizons: tuple[int, ...], models: 
             stage(f"{name}, k = {horizon}")
             result = fi2010.evaluate(fit, files, setup, horizon)
             ours.setdefault(name, {})[horizon] = result.mean["macro_f1"]
-            simple = [np.mean([fold[kind]["macro_f1"] for fold in result.folds]) for kind in ("persistence", "majority")]
+            simple = [np.mean([fold[kind]["macro_f1"] for fold in result.folds])
+                      for kind in ("persistence", "majority")]
             lines.append(f"| {name} | {horizon} | {'; '.join(map(str, result.intervals))} | "
                          + " | ".join(f"{value:.3f}" for value in simple) + " |")
     return fi2010_published.table(ours, setup) + "\n\n" + "\n".join(lines)

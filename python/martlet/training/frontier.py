@@ -92,8 +92,8 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
 
 def _student(config, problem, variant, seed, folder, out, taught):
     """Probabilities of a variant, and its file. The run's own dense student is taken where it is there."""
-    job = stages.student_job(config, problem, is_taught=bool(taught), pruned=variant.pruned, quantized=variant.quantized,
-                             seed=seed)
+    job = stages.student_job(config, problem, is_taught=bool(taught), pruned=variant.pruned,
+                             quantized=variant.quantized, seed=seed)
     place = out / f"{variant.name.replace(' ', '-').replace('%', '')}-{seed}"
     is_dense = variant.pruned is None and variant.quantized is None
     if is_dense and seed == config.seed and (folder / "dense" / "trained.npz").exists():
@@ -101,7 +101,7 @@ def _student(config, problem, variant, seed, folder, out, taught):
     result = stages.trained(job, problem, place, taught)
     found = stages.outputs(job, problem, result)
     if config.is_tilted:
-        result, _ = stages.tilt(problem, job.heads, result, found["probabilities"])
+        result, _ = stages.tilt(problem, result, found["probabilities"])
         found = stages.outputs(job, problem, result)
     path = out / f"{place.name}.onnx"
     run.export_student(config, problem, job, result, path)
@@ -116,7 +116,8 @@ def _teacher_row(config, problem: Problem, folder, out) -> dict:
         job = stages.peer_job(config, peer, problem)
         result = stages.trained(job, problem, folder / "teachers" / peer.name)
         names = problem.data.names if job.columns is None else [problem.data.names[column] for column in job.columns]
-        mean, scale = (values if job.columns is None else values[job.columns] for values in (problem.mean, problem.scale))
+        columns = slice(None) if job.columns is None else job.columns
+        mean, scale = problem.mean[columns], problem.scale[columns]
         values = stages.metadata(config, problem, {}) | {"feature_names": names}
         path = out / f"teacher-{peer.name}.onnx"
         export.save(export.to_onnx(job.network, job.heads, result.weights, mean, scale, values), path)
@@ -151,8 +152,9 @@ def _written(rows, out, title, reference) -> str:
              f"{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]",
              f"{row['engine_macro_f1']:.3f}" if "engine_macro_f1" in row else "–"] for row in rows]
     text = markdown_table([head, *body])
-    (out / "frontier.md").write_text(f"# Frontier of {title}\n\nMacro F1 on the test part and its ratio, paired, with 95 % "
-                                     f"intervals of the moving-block bootstrap.\n\n{text}\n\n![frontier](frontier.png)\n")
+    (out / "frontier.md").write_text(
+        f"# Frontier of {title}\n\nMacro F1 on the test part and its ratio, paired, with 95 % intervals of the "
+        f"moving-block bootstrap.\n\n{text}\n\n![frontier](frontier.png)\n")
     plots.frontier_plot(out / "frontier.png", [row["name"] for row in rows], [row["p50_ns"] for row in rows],
                         [Interval(row["macro_f1"], row["low"], row["high"], math.nan) for row in rows], title)
     return text

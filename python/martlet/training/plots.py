@@ -90,7 +90,8 @@ def loss_plot(path: pathlib.Path, history: Sequence[dict]) -> None:
     drawing, (axes,) = figure()
     epochs = np.arange(1, len(history) + 1)
     for key, name in (("training_loss", "training"), ("validation_loss", "validation")):
-        axes.plot(epochs, [np.nan if line[key] is None else line[key] for line in history], marker="o", markersize=3, label=name)
+        losses = [np.nan if line[key] is None else line[key] for line in history]
+        axes.plot(epochs, losses, marker="o", markersize=3, label=name)
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend()
     save(drawing, path)

@@ -1,4 +1,4 @@
-"""A report as Markdown and as one HTML file with its figures in it; nothing in either depends on when it was written."""
+"""A report as Markdown and as one HTML file with its figures in it; neither says when it was written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
+STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; } th { background: #f3f3f3; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } code { background: #f6f6f6; } img { max-width: 100%; }"""
 
@@ -69,11 +69,12 @@ class Report:
                 parts.append(f"<pre>{html.escape(values[0])}</pre>")
             elif kind == "figure":
                 data = base64.b64encode(values[0].read_bytes()).decode()
-                parts.append(f'<figure><img alt="{html.escape(values[1])}" src="data:image/png;base64,{data}"></figure>')
+                text = html.escape(values[1])
+                parts.append(f'<figure><img alt="{text}" src="data:image/png;base64,{data}"></figure>')
             else:
                 parts.append(f"<p>{_marked(values[0])}</p>")
-        body = "\n".join(parts)
-        return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(self.title)}</title>\n'
+        body, title = "\n".join(parts), html.escape(self.title)
+        return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
                 f"<style>{STYLE}</style></head><body>\n{body}\n</body></html>\n")
 
     def write(self, folder: pathlib.Path, name: str = "report") -> None:

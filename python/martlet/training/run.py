@@ -6,8 +6,8 @@
     teachers/ peers/ dense/ student/    trained weights, and checkpoints while they train
     model.onnx card.md metrics.json plots/ report.md report.html
 
-Each stage leaves a file and is not repeated when the run goes on. The same configuration gives the same model.onnx on the
-same machine.
+Each stage leaves a file and is not repeated when the run goes on. The same configuration gives the same model.onnx on
+the same machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
         if not is_resumed:
             raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --out names another folder")
         if path.read_text() != text:
-            raise ConfigError(f"{folder} holds a run with another configuration ({path}): choose another --out")
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({path}): remove it, or choose another --out")
         return
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
@@ -63,7 +64,8 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
         stage("dense student")
         job = stages.student_job(config, problem, is_taught=bool(taught))
         result = stages.trained(job, problem, folder / "dense", taught)
-        predictions["student, dense fp32"] = tilted(config, problem, stages.outputs(job, problem, result)["probabilities"])
+        found = stages.outputs(job, problem, result)
+        predictions["student, dense fp32"] = tilted(config, problem, found["probabilities"])
     stage("student")
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=config.pruning,
                              quantized=config.quantization)
@@ -126,7 +128,7 @@ def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
     found, powers = stages.outputs(job, problem, result), []
     if config.is_tilted:
         predictions["student, not tilted"] = found["probabilities"]
-        result, powers = stages.tilt(problem, job.heads, result, found["probabilities"])
+        result, powers = stages.tilt(problem, result, found["probabilities"])
         found = stages.outputs(job, problem, result)
     is_exact, path = result.ranges is not None, folder / MODEL
     model = export_student(config, problem, job, result, path)
@@ -138,7 +140,8 @@ def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
     predictions["student"] = found["probabilities"]
     rows = comparison.compare(problem, predictions)
     model = export_student(config, problem, job, result, path, evaluation.file_metrics(rows, problem, "student"))
-    values = {"name": config.name, "test": evaluation.plain(rows), "other_heads": evaluation.other_heads(problem, found),
+    values = {"name": config.name, "test": evaluation.plain(rows),
+              "other_heads": evaluation.other_heads(problem, found),
               "tilt": powers, "density": pruning.density(result.weights, job.network.prunable),
               "precision": "int8" if is_exact else "fp32", "largest_difference": distance,
               "best_epoch": result.best_epoch, "history": result.history, "beaten_by": beaten_by(rows)}
@@ -158,9 +161,10 @@ def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
 
 def beaten_by(rows) -> list[str]:
     """What has a higher macro F1 at which horizon."""
-    student = {row.horizon: row.intervals["macro_f1"].value for row in rows if row.name == "student"}
-    return [f"{row.name} at {row.horizon} ({row.intervals['macro_f1'].value:.3f} against {student[row.horizon]:.3f})"
-            for row in rows if not row.name.startswith("student,") and row.intervals["macro_f1"].value > student[row.horizon]]
+    scores = [(row.name, row.horizon, row.intervals["macro_f1"].value) for row in rows]
+    student = {horizon: score for name, horizon, score in scores if name == "student"}
+    return [f"{name} at {horizon} ({score:.3f} against {student[horizon]:.3f})" for name, horizon, score in scores
+            if not name.startswith("student,") and score > student[horizon]]
 
 
 def write_folder(config, problem, job, result, rows, values, predictions, folder) -> None:

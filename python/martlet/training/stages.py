@@ -67,7 +67,7 @@ def problem_of(config: Config, data: Data) -> Problem:
                                                          for one in (*config.teachers, *config.peers))]:
         window = getattr(network_of(options, False, 1), "window", 1)
         if window > warm_up + 1:
-            raise DataError(f"{name} looks back {window} ticks, and ticks count from the {warm_up + 1}th after a reset: "
+            raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
     return prepare(
         data, settings.horizons, settings.warm_up, alphas=settings.alphas,
@@ -105,7 +105,7 @@ def peer_job(config: Config, peer: Peer, problem: Problem) -> Job:
         try:
             columns = deeplob.columns(problem.data.names)
         except ValueError as error:
-            raise DataError(f"{peer.name}: DeepLOB needs the features of all ten levels of the book: {error}") from error
+            raise DataError(f"{peer.name}: DeepLOB needs the features of all levels of the book: {error}") from error
     features = problem.normalised if columns is None else problem.normalised[:, columns]
     heads = Heads(len(problem.horizons), is_direct=peer.is_direct)
     return Job(network, heads, dataclasses.replace(peer.training, seed=config.seed), features, columns)
@@ -165,11 +165,9 @@ def teach(jobs: list[tuple[Job, loop.Trained]], problem: Problem, with_hidden: b
     return taught | ({TEACHER_HIDDEN: found[0]["hidden"]} if with_hidden else {})
 
 
-def tilt(problem: Problem, heads: Heads, result: loop.Trained, probabilities: np.ndarray):
+def tilt(problem: Problem, result: loop.Trained, probabilities: np.ndarray):
     """The weights with class shares divided out by the power that validation likes best for each horizon, which the
     last bias does: −e · log(share) on each logit. Also the powers."""
-    if heads.is_direct:
-        raise DataError("is_tilted: a network whose own values are the logits has no last bias to tilt; set it to false")
     _, powers = baselines.tilted(problem, probabilities)
     shares = np.stack([baselines.shares(problem.classes[problem.train[:, column], column])
                        for column in range(len(problem.horizons))])
