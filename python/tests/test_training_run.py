@@ -7,42 +7,15 @@ import json
 import numpy as np
 import pytest
 
-jax = pytest.importorskip("jax")
+pytest.importorskip("jax")
 onnx = pytest.importorskip("onnx")
-yaml = pytest.importorskip("yaml")
+pytest.importorskip("yaml")
 
 from martlet import labels  # noqa: E402
 from martlet.training import card, command, config, evaluation, export, loop, run, stages  # noqa: E402
-from support import BIN, martlet  # noqa: E402
+from run_support import COUNT, features, quick_compiler, small  # noqa: E402, F401
 from test_fi2010 import folder as fi2010_folder  # noqa: E402, F401
-from training_support import FEATURES, describe, write_folder  # noqa: E402
-
-COUNT = 8_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compiler():
-    """Most of the time here is the compiler's, for which small networks are not worth it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module")
-def features(tmp_path_factory):
-    folder = write_folder(tmp_path_factory.mktemp("features"), count=COUNT)
-    describe(folder, ticks=COUNT)
-    return folder
-
-
-def small(features, **changes):
-    values = {
-        "name": "small", "data": {"folder": str(features), "horizons": [10]},
-        "network": {"kind": "gru", "units": [16], "dense": [16], "dropout": 0.0},
-        "training": {"epochs": 8, "learning_rate": 1e-2, "burn_in": 50, "lanes": 8, "steps": 25},
-        "pruning": {"density": 0.5, "every": 5},
-        "baselines": ["majority", "persistence"], "has_dense": False} | changes
-    return config.parse(yaml.safe_dump(values))
+from training_support import FEATURES, describe  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +108,15 @@ def test_what_was_tilted_decides_in_the_file(done, features):
 def test_a_quantised_student_of_a_teacher_has_all_heads(features, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 100)
     teacher = {"name": "large", "network": {"kind": "gru", "units": [24], "dense": []}, "training": {"epochs": 2}}
-    table = {"name": "table", "network": {"kind": "binctabl", "sizes": [[8, 10], [8, 5]]}, "is_direct": True,
-             "training": {"epochs": 1, "windows": 512}}
+    peer = teacher | {"name": "peer"}
     names = ["probabilities", "expected_return", "volatility", "value_at_risk", "expected_shortfall", "trend"]
     settings = small(
         features, data={"folder": str(features), "horizons": [10], "trend_ticks": 20, "features": ["f[0-7]"],
-                        "shares": [0.7, 0.2, 0.1]},
-        heads={"names": names}, quantization={"begin": 0.6}, teachers=[teacher], peers=[table], training={"epochs": 4})
+                        "shares": [0.8, 0.15, 0.05]},
+        heads={"names": names}, quantization={"begin": 0.6}, teachers=[teacher], peers=[peer], training={"epochs": 4})
     values = run.run(settings, tmp_path)
-    assert {row["name"] for row in values["test"]} >= {"student", "teacher", "table", "student, not tilted"}
+    assert {row["name"] for row in values["test"]} >= {"student", "teacher", "peer", "student, not tilted"}
+    assert macro_f1(values, "teacher") == macro_f1(values, "peer") > 0.3
     found = metadata(tmp_path / "model.onnx")
     assert found["precision"] == "int8" and found["feature_names"] == [f"f{number}" for number in range(8)]
     outputs = [output.name for output in onnx.load(tmp_path / "model.onnx").graph.output]
@@ -151,7 +124,7 @@ def test_a_quantised_student_of_a_teacher_has_all_heads(features, tmp_path, monk
     others = values["other_heads"]
     assert set(others) == {"expected_return", "volatility", "value_at_risk", "trend"}
     risk = others["value_at_risk"]["10 ticks"][0]
-    assert risk["level"] == 0.95 and 50 < risk["horizons"] < 81 and risk["violations"] < 0.5 * risk["horizons"]
+    assert risk["level"] == 0.95 and 25 < risk["horizons"] < 41 and risk["violations"] < 0.5 * risk["horizons"]
     assert "Kupiec" in (tmp_path / "report.md").read_text()
 
 
@@ -232,44 +205,3 @@ def test_fi2010_stands_beside_the_papers(fi2010_folder, tmp_path, capsys):  # no
     assert len(ours) == 2 and "| TLOB |" in captured.out and captured.err == ""
     fails(["fi2010", "--data", tmp_path], capsys, "has no file such as")
     fails([*options, "--models", "lstm"], capsys, "--models are of")
-
-
-@pytest.fixture(scope="module")
-def feed(tmp_path_factory):
-    path = tmp_path_factory.mktemp("feed") / "sim.dbn.zst"
-    martlet("simulate", "--seed", 5, "--events", 9_000, "--out", path)
-    return path
-
-
-@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_martlet_score_says_the_same(feed, tmp_path, precision, monkeypatch, capsys):
-    file = tmp_path / "feed.yaml"
-    changes = {"data": {"feeds": [str(feed)], "horizons": [10, 20], "features": ["queue_*", "momentum_*"]},
-               "training": {"epochs": 3}, "has_dense": False} | ({"quantization": {}} if precision == "int8" else {})
-    file.write_text(config.as_text(small("x", **changes)))
-    assert command.main(["run", str(file), "--out", str(tmp_path / "run"), "--save", str(tmp_path)]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == "" and "martlet score reproduces the scores" in captured.out
-    check = json.loads((tmp_path / "run" / "metrics.json").read_text())["score_check"]
-    assert check["is_exact"] == (precision == "int8") and len(check["horizons"]) == 2
-    assert all(row["ticks"] > 1_000 and row["confusion_difference"] == 0 for row in check["horizons"])
-    assert (tmp_path / "feed.onnx").exists() is False and (tmp_path / "small.onnx").exists()
-    settings = config.load(file)
-    problem = stages.problem_of(settings, stages.load_data(settings, tmp_path / "run", [feed]))
-    other = np.full((*problem.classes.shape, 3), 1 / 3, np.float32)
-    with pytest.raises(evaluation.MismatchError, match="martlet score gives a macro F1"):
-        evaluation.check_score(tmp_path / "small.onnx", [feed], problem, other, precision == "int8")
-
-
-@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
-def test_the_frontier_is_measured(done, capsys):
-    folder = done[0]
-    assert command.main(["compress", str(folder), "--densities", "0.5", "--seeds", "1,2"]) == 0
-    lines = (folder / "compress" / "frontier.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == ["dense fp32", "50% fp32", "dense int8", "50% int8"]
-    row = dict(zip(lines[0].split(","), lines[2].split(",")))
-    assert row["seeds"] == "2" and float(row["p50_ns"]) > 0 and 0.5 < float(row["ratio"]) < 1.5
-    assert (folder / "compress" / "frontier.png").exists()
-    assert "50% int8" in capsys.readouterr().out
-    fails(["compress", folder, "--densities", "2"], capsys, "densities lie between 0 and 1")

@@ -42,7 +42,7 @@ class DataSettings:
     format: str = "dbn"
     #: Instead of feeds: a folder that `martlet features` wrote. Then `martlet score` has nothing to check.
     folder: str | None = None
-    #: DATASET/SYMBOL, needed where a feed holds several.
+    #: DATASET/SYMBOL, needed where the folder holds several.
     instrument: str | None = None
     #: Tick and lot size where the feed does not say, as SYMBOL:tick=0.01,lot=1.
     sizes: tuple[str, ...] = ()

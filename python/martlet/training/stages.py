@@ -39,7 +39,11 @@ def load_data(config: Config, folder: pathlib.Path, feeds: list[pathlib.Path]) -
     source = folder / "features" if feeds else expanded(config.data.folder)
     if feeds and not (source / "features.json").exists():
         engine.features(feeds, source, config.data.sizes)
-    return selected(Data.load(source, config.data.instrument), config.data.features, config.data.without)
+    data = Data.load(source, config.data.instrument)
+    if feeds and len(data.description["instruments"]) > 1:
+        names = ", ".join(data.description["instruments"])
+        raise DataError(f"data.feeds hold {names}: `martlet score` judges all together, so they hold one instrument")
+    return selected(data, config.data.features, config.data.without)
 
 
 def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ()) -> Data:
