@@ -4,8 +4,8 @@ import ONNX
 /// An operation without a kernel of its own: exact and plain, not fast. It allocates nothing when it runs.
 struct GeneralOperation: Sendable {
     enum Kind: Sendable {
-        /// Elements by index; `fill` where the index is negative. Integers and 64-bit floats.
-        case gather([Int32], fill: Double)
+        /// Elements of 8 bytes by index; the bits of `fill` where the index is negative.
+        case gather([Int32], fill: Int64)
         case negative(ElementType)
         /// Integers.
         case clip(Int64, Int64)
@@ -14,9 +14,10 @@ struct GeneralOperation: Sendable {
         case convert(ElementType, ElementType)
         /// Integers and 64-bit floats.
         case contract(Contraction)
-        case maximum(starts: [Int32], taps: [Int32])
-        /// Numbers of the largest elements of windows over each of `outer` parts of `size` elements.
-        case maximumPlaces(windows: [[Int32]], outer: Int, size: Int, numbers: [Int64])
+        /// Sums or largest elements of integers or 64-bit floats.
+        case reduce(Reduction, ElementType, starts: [Int32], taps: [Int32])
+        /// Numbers of the largest elements of windows.
+        case maximumPlaces(PlaceWindows, Storage)
         /// One scale and zero point for all, or one for each element.
         case quantize([Float], [Int64], ElementType)
         case dequantize([Float], [Int64])
@@ -67,11 +68,10 @@ extension GeneralOperation {
     func run(_ memory: some OperandMemory, destination: Operand) {
         switch kind {
         case .gather(let indices, let fill):
-            // The fill of integers stands in the same 8 bytes.
+            // 64-bit floats are moved as the integers of the same bits.
             let source = memory.integers(sources[0])
             let result = memory.integers(destination)
-            let missing = Int64(clampedFrom: fill)
-            for (index, place) in indices.enumerated() { result[index] = place < 0 ? missing : source[Int(place)] }
+            for (index, place) in indices.enumerated() { result[index] = place < 0 ? fill : source[Int(place)] }
         case .negative(let type):
             if type == .double {
                 let (source, result) = (memory.doubles(sources[0]), memory.doubles(destination))
@@ -87,15 +87,9 @@ extension GeneralOperation {
             arithmetic(memory, destination, operation, type, exponentType, first, second)
         case .convert(let from, let to): convert(memory, destination, from, to)
         case .contract(let contraction): contract(memory, destination, contraction)
-        case .maximum(let starts, let taps):
-            let (source, result) = (memory.integers(sources[0]), memory.integers(destination))
-            for (index, start) in starts.enumerated() {
-                var greatest = Int64.min
-                for tap in taps { greatest = max(greatest, source[Int(start + tap)]) }
-                result[index] = greatest
-            }
-        case .maximumPlaces(let windows, let outer, let size, let numbers):
-            maximumPlaces(memory, destination, windows, outer: outer, size: size, numbers)
+        case .reduce(let reduction, let type, let starts, let taps):
+            reduce(memory, destination, isSum: reduction == .sum, type, starts, taps)
+        case .maximumPlaces(let windows, let storage): maximumPlaces(memory, destination, windows, storage)
         case .quantize, .dequantize, .requantize, .dynamicQuantize: quantize(memory, destination)
         case .widen(let isSigned):
             let (source, result) = (memory.bytes(sources[0]), memory.integers(destination))
@@ -194,7 +188,11 @@ extension GeneralOperation {
         case .double: memory.doubles(operand)[index] = value
         case .integer:
             memory.integers(operand)[index] =
-                type == .bool ? (value != 0 ? 1 : 0) : type.wrapped(Int64(clampedFrom: value))
+                switch type {
+                case .bool: value != 0 ? 1 : 0
+                case .uint64 where value >= 0x1p63: Int64(bitPattern: value >= 0x1p64 ? .max : UInt64(value))
+                default: type.wrapped(Int64(clampedFrom: value))
+                }
         }
     }
 
@@ -205,6 +203,15 @@ extension GeneralOperation {
             let (source, result) = (memory.integers(sources[0]), memory.integers(destination))
             for index in 0..<destination.count {
                 result[index] = to == .bool ? (source[index] != 0 ? 1 : 0) : to.wrapped(source[index])
+            }
+            return
+        }
+        if from.isInteger, Storage(to) == .float {
+            // Rounded once, not by way of a 64-bit float.
+            let (source, result) = (memory.integers(sources[0]), memory.floats(destination))
+            for index in 0..<destination.count {
+                let value = from == .uint64 ? Float(UInt64(bitPattern: source[index])) : Float(source[index])
+                result[index] = to.rounded(value)
             }
             return
         }
@@ -224,23 +231,6 @@ extension GeneralOperation {
                 sum &+= x[Int(contraction.firstTaps[tap])] &* y[Int(contraction.secondTaps[tap])]
             }
             result[index] = sum
-        }
-    }
-
-    private func maximumPlaces(
-        _ memory: some OperandMemory, _ destination: Operand, _ windows: [[Int32]], outer: Int, size: Int,
-        _ numbers: [Int64]
-    ) {
-        let source = memory.floats(sources[0])
-        let result = memory.integers(destination)
-        for part in 0..<outer {
-            for (index, window) in windows.enumerated() {
-                var best = window.first.map { Int($0) } ?? 0
-                for place in window where source[part * size + Int(place)] > source[part * size + best] {
-                    best = Int(place)
-                }
-                result[part * windows.count + index] = Int64(part * size) + numbers[best]
-            }
         }
     }
 
@@ -293,11 +283,12 @@ extension GeneralOperation {
                 low = min(low, source[index])
                 high = max(high, source[index])
             }
-            let scale = (high - low) / 255
-            let divisor = scale == 0 ? 1 : scale
-            let zero = ElementType.uint8.saturated(-low / divisor, plus: 0)
+            let width = (high - low) / 255
+            // The specification leaves open what the scale of zeros is. In ONNX Runtime it is 1.
+            let scale = width == 0 ? 1 : width
+            let zero = ElementType.uint8.saturated(-low / scale, plus: 0)
             for index in 0..<destination.count {
-                result[index] = ElementType.uint8.saturated(source[index] / divisor, plus: zero)
+                result[index] = ElementType.uint8.saturated(source[index] / scale, plus: zero)
             }
             memory.floats(furtherDestinations[0])[0] = scale
             memory.integers(furtherDestinations[1])[0] = zero
@@ -334,7 +325,7 @@ extension Int64 {
 
 extension ElementType {
     /// The values of an integer type, as 64-bit integers; nil where these hold all.
-    private var bounds: ClosedRange<Int64>? {
+    var bounds: ClosedRange<Int64>? {
         switch self {
         case .int8: -128...127
         case .uint8: 0...255

@@ -26,6 +26,7 @@ extension GraphCompiler {
     static func compile(
         _ graph: Graph, featureIndices: [Int], featureCount: Int, horizonCount: Int, streaming: StreamingMode
     ) throws(ModelError) -> (list: LayerList, plan: StreamPlan?) {
+        let graph = graph.namingSequences()
         func compile(_ plan: StreamPlan?) throws(ModelError) -> GraphCompiler {
             var compiler = GraphCompiler(graph: graph)
             compiler.streaming = plan
@@ -54,6 +55,7 @@ extension GraphCompiler {
     private mutating func defineInputs(featureIndices: [Int], featureCount: Int) throws(ModelError) {
         var hasFeatures = false
         for input in graph.inputs {
+            current = input.name
             guard input.elementType == .float else {
                 throw .value(name: input.name, reason: "it is \(input.elementType), expected float32")
             }
@@ -135,13 +137,14 @@ extension GraphCompiler {
             ringStates[ring.output] = ring
             return
         }
+        try defineKeptState(input.name, shape: shape)
+    }
+
+    /// A state that is kept from one tick to the next as it is.
+    mutating func defineKeptState(_ name: String, shape: [Int]) throws(ModelError) {
         let operand = try allocate(shape.reduce(1, *), place: .state)
-        stateElements += operand.count
-        guard stateElements <= ModelLimits.stateElements else {
-            throw .limit(what: "elements of state", found: stateElements, limit: ModelLimits.stateElements)
-        }
-        states[input.name] = operand
-        values[input.name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
+        states[name] = operand
+        values[name] = ShapedValue(value: .view(View(operand, shape: shape)), type: .float, shape: shape)
     }
 
     /// Checks the outputs against the contract and notes where they lie.
@@ -151,6 +154,7 @@ extension GraphCompiler {
             throw .value(name: GraphCompiler.probabilitiesName, reason: "the output is missing")
         }
         for output in graph.outputs {
+            current = output.name
             if streams[output.name] != nil { values[output.name] = try wholeWindow(output.name) }
             guard let value = values[output.name], value.type == .float else {
                 throw .value(name: output.name, reason: "the output is not computed, or is no float32")
@@ -199,5 +203,20 @@ extension GraphCompiler {
         let copy = try allocate(operand.count)
         try append(node, .copy(source: operand), to: copy, shape: value.shape)
         return copy
+    }
+}
+
+extension Graph {
+    /// With names for the sequences that recurrent nodes make and nobody reads: a stream calls such a node by its first
+    /// result, which has a row for each window under way, as the last state has not.
+    fileprivate func namingSequences() -> Graph {
+        let nodes = self.nodes.enumerated().map { index, node in
+            guard StreamAnalysis.recurrent.contains(node.operatorName), let first = node.outputs.first, first.isEmpty
+            else { return node }
+            return Node(
+                name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: node.inputs,
+                outputs: ["\u{0}sequence\(index)"] + node.outputs.dropFirst(), attributes: node.attributes)
+        }
+        return with(nodes: nodes)
     }
 }

@@ -33,7 +33,7 @@ extension GraphCompiler {
         func list(_ name: String, _ count: Int, _ value: Int64, _ low: Int64) throws(ModelError) -> [Int] {
             let values = try integersAttribute(node, name) ?? Array(repeating: value, count: count)
             guard values.count == count, values.allSatisfy({ $0 >= low && $0 <= Int64(ModelLimits.elements) }) else {
-                throw refused(node, "attribute '\(name)' is \(values), expected \(count) values from \(low)")
+                throw refused(node, "attribute '\(name)' is \(listed(values)), expected \(count) values from \(low)")
             }
             return values.map { Int($0) }
         }
@@ -95,7 +95,7 @@ extension GraphCompiler {
         }
         let kernel = Array(weight.shape[2...])
         if let stated = try integersAttribute(node, "kernel_shape"), stated != kernel.map({ Int64($0) }) {
-            throw refused(node, "attribute 'kernel_shape' is \(stated), the weight has \(kernel)")
+            throw refused(node, "attribute 'kernel_shape' is \(listed(stated)), the weight has \(kernel)")
         }
         guard isWeight(weight) || isFolding else { throw refused(node, "the weight is not a constant") }
         let window = try slidingWindow(node, extents: Array(value.shape[2...]), kernel: kernel)
@@ -112,12 +112,7 @@ extension GraphCompiler {
         }
         // Inputs in the order of positions, then channels, which lie side by side. A group's outputs have weights of 0
         // for the channels of the other groups: the matrix is sparse.
-        let map = WeightMap(rows: outputs, columns: positions * channels) { row, column in
-            let (position, channel) = (column / channels, column % channels)
-            let local = channel - row / (outputs / groups) * perGroup
-            guard local >= 0, local < perGroup else { return -1 }
-            return (row * perGroup + local) * positions + position
-        }
+        let map = WeightMap(outputs: outputs, groups: groups, channelsPerGroup: perGroup, positions: positions)
         if window.isPadded { try padInput(node, window) }
         let product = try appendProduct(node, 0, weight: 1, map, bias: bias, scale: 1) { view in
             let (starts, taps) = window.tables(Array(view.strides[2...]))
@@ -140,9 +135,10 @@ extension GraphCompiler {
         let value = try input(node, 0)
         let padded: Value
         switch value.value {
-        case .dequantized(let view, let quantizer) where quantizer.keepsZero && storage(view.operand) == .float:
-            padded = .dequantized(try channelsLast(view, window, 0, node), quantizer)
-        default: padded = .view(try channelsLast(try floatInput(node, 0), window, 0, node))
+        case .dequantized(let view, let quantizer) where quantizer.keepsZero:
+            let floats = try requantizable(view, quantizer, node)
+            padded = .dequantized(try channelsLast(floats, window, .number(0), node), quantizer)
+        default: padded = .view(try channelsLast(try floatInput(node, 0), window, .number(0), node))
         }
         if case .dequantized(let view, _) = padded { values[node.inputs[0]]?.shape = view.shape }
         if case .view(let view) = padded { values[node.inputs[0]]?.shape = view.shape }
@@ -155,7 +151,7 @@ extension GraphCompiler {
     }
 
     mutating func channelsLast(
-        _ view: View, _ window: SlidingWindow, _ fill: Double, _ node: Node
+        _ view: View, _ window: SlidingWindow, _ fill: Fill, _ node: Node
     ) throws(ModelError) -> View {
         let order = channelsLastOrder(window.kernel.count)
         let padded = try padded(
@@ -191,11 +187,12 @@ extension GraphCompiler {
             countsPadding = try integerAttribute(node, "count_include_pad", default: 0) != 0
         }
         let window = try slidingWindow(node, extents: Array(value.shape[2...]), kernel: kernel, roundsUp: roundsUp)
-        guard isMaximum || value.type == .float else { throw refused(node, "values of type \(value.type)") }
+        let isKnown = isMaximum ? !value.type.isInteger || [.int8, .uint8].contains(value.type) : value.type == .float
+        guard isKnown else { throw refused(node, "values of type \(value.type)") }
         let source = try viewInput(node, 0)
-        let fill: Double = isMaximum ? -.infinity : 0
+        let fill = Fill.number(isMaximum ? -.infinity : 0)
         let padded = window.isPadded ? try channelsLast(source, window, fill, node) : source
-        let result = try pool(padded, window, isMaximum: isMaximum, node)
+        let result = try pool(padded, window, value.type, isMaximum: isMaximum, node)
         let shape = result.shape
         guard isMaximum || countsPadding && !roundsUp || !window.isPadded else {
             return try defineAverage(node, result, window, countsPadding: countsPadding, extents: value.shape)
@@ -208,7 +205,7 @@ extension GraphCompiler {
 
     /// The largest element or the mean of each window.
     private mutating func pool(
-        _ view: View, _ window: SlidingWindow, isMaximum: Bool, _ node: Node
+        _ view: View, _ window: SlidingWindow, _ type: ElementType, isMaximum: Bool, _ node: Node
     ) throws(ModelError) -> View {
         let order = channelsLastOrder(window.kernel.count)
         let (starts, taps) = window.tables(Array(view.strides[2...]))
@@ -227,7 +224,7 @@ extension GraphCompiler {
                 shape: shape)
         } else {
             try append(
-                node, .general(GeneralOperation(.maximum(starts: all, taps: table), [view.operand])),
+                node, .general(GeneralOperation(.reduce(reduction, type, starts: all, taps: table), [view.operand])),
                 to: destination, shape: shape)
         }
         return View(destination, shape: shape).permuted(order.back)
@@ -262,45 +259,22 @@ extension GraphCompiler {
     private mutating func defineMaximumPlaces(
         _ node: Node, _ source: View, _ window: SlidingWindow
     ) throws(ModelError) {
-        let columnMajor = try integerAttribute(node, "storage_order", default: 0) != 0
-        let contiguous = View(try contiguous(source, node), shape: source.shape)
+        let isColumnMajor = try integerAttribute(node, "storage_order", default: 0) != 0
         let rank = window.kernel.count
-        // Windows over the places themselves, -1 standing for the padding.
-        let extents = Array(source.shape[2...])
-        let outer = source.shape[0] * source.shape[1]
-        let size = extents.reduce(1, *)
-        let axisStrides = View.rowMajor(extents)
-        let starts = View.indices(shape: window.outputs, strides: Array(repeating: 0, count: rank))
-        var lists: [[Int32]] = []
-        try spend(starts.count * window.kernel.reduce(1, *), node)
-        for output in starts.indices {
-            var origin: [Int] = []
-            var rest = output
-            for axis in (0..<rank).reversed() {
-                origin.insert(rest % window.outputs[axis] * window.strides[axis] - window.before[axis], at: 0)
-                rest /= window.outputs[axis]
-            }
-            var places = [0]
-            for axis in 0..<rank {
-                let along = (0..<window.kernel[axis]).map { origin[axis] + $0 * window.dilations[axis] }
-                places = places.flatMap { place in
-                    along.map { $0 < 0 || $0 >= extents[axis] || place < 0 ? -1 : place + $0 * axisStrides[axis] }
-                }
-            }
-            lists.append(places.filter { $0 >= 0 }.map { Int32($0) })
+        guard rank <= 3 else { throw refused(node, "places of windows over \(rank) dimensions") }
+        let operand = try contiguous(source, node)
+        let axes = (0..<3).map { index in
+            let axis = index - (3 - rank)
+            guard axis >= 0 else { return PlaceWindows.Axis() }
+            return PlaceWindows.Axis(
+                extent: source.shape[axis + 2], outputs: window.outputs[axis], kernel: window.kernel[axis],
+                stride: window.strides[axis], dilation: window.dilations[axis], before: window.before[axis])
         }
-        let names = View(Operand(buffer: 0, count: size), shape: extents)
-        let order = columnMajor ? names.permuted(extents.indices.reversed()).indices : names.indices
-        var numbers = Array(repeating: Int64(0), count: size)
-        for (number, place) in order.enumerated() { numbers[place] = Int64(number) }
+        let windows = PlaceWindows(
+            axes: (axes[0], axes[1], axes[2]), outer: source.shape[0] * source.shape[1], isColumnMajor: isColumnMajor)
         let shape = Array(source.shape[..<2]) + window.outputs
-        let destination = try allocate(try elementCount(shape, node), .integer)
-        try append(
-            node,
-            .general(
-                GeneralOperation(
-                    .maximumPlaces(windows: lists, outer: outer, size: size, numbers: numbers), [contiguous.operand])),
-            to: destination, shape: shape)
-        try define(node, .view(View(destination, shape: shape)), .int64, shape: shape, output: 1)
+        try spend(try elementCount(shape, node) * window.kernel.reduce(1, *), node)
+        try defineGeneral(
+            node, .maximumPlaces(windows, storage(operand)), [operand], .int64, shape: shape, output: 1)
     }
 }

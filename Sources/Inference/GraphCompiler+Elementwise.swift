@@ -71,6 +71,7 @@ extension GraphCompiler {
     private mutating func compileNegative(_ node: Node) throws(ModelError) {
         let value = try input(node, 0)
         if value.type == .float { return try compileActivation(node, .negative) }
+        guard value.type.hasArithmetic else { throw refused(node, "values of type \(value.type)") }
         let operand = try contiguous(try viewInput(node, 0), node)
         try defineGeneral(node, .negative(value.type), [operand], value.type, shape: value.shape)
     }
@@ -106,7 +107,11 @@ extension GraphCompiler {
     private mutating func compileIntegerClip(_ node: Node, _ value: ShapedValue) throws(ModelError) {
         guard value.type.isInteger else { throw refused(node, "an input of \(value.type)") }
         func bound(_ index: Int) throws(ModelError) -> Int64? {
-            try constantInput(node, index, "the bound")?.integers?.first
+            guard let tensor = try constantInput(node, index, "the bound") else { return nil }
+            guard tensor.count == 1, let bound = tensor.integers?.first else {
+                throw refused(node, "a bound of \(tensor.count) elements of \(tensor.elementType)")
+            }
+            return bound
         }
         let low = try bound(1) ?? .min
         let high = try bound(2) ?? .max
@@ -168,9 +173,7 @@ extension GraphCompiler {
         try checkAttributes(node, known: [])
         let first = try input(node, 0)
         let type = first.type
-        guard type == .float || type == .double || type.isInteger, type != .bool else {
-            throw refused(node, "values of type \(type)")
-        }
+        guard type.hasArithmetic else { throw refused(node, "values of type \(type)") }
         var result = try viewInput(node, 0)
         for index in node.inputs.indices.dropFirst() {
             let other = try input(node, index)
@@ -222,6 +225,9 @@ extension GraphCompiler {
 
     // MARK: A value and a constant
 
+    /// The greatest offset of a map that is merged with another one.
+    private static let mergedOffsetMax: Float = 1_048_576
+
     /// A pending affine map, or the bias of the linear layer that makes the value; false where it is neither.
     private mutating func compileAffine(
         _ node: Node, _ operation: Arithmetic, _ value: ShapedValue, name: String, _ tensor: Tensor,
@@ -230,10 +236,15 @@ extension GraphCompiler {
         guard let floats = tensor.floats, floats.allSatisfy(\.isFinite), operation != .divide || !constantIsLeft else {
             return false
         }
+        try spendVisits(floats.count + 2 * value.shape.reduce(1, *))
         let constantView = View(Operand(buffer: 0, count: floats.count), shape: tensor.shape)
         guard let wide = constantView.broadcast(to: value.shape) else { return false }
         let constants = wide.indices.map { floats[$0] }
-        if operation == .add, let index = value.openLinear, isReadOnce(name), case .view(let view) = value.value,
+        // A great offset rounds what it is added to, and may be there for just that: (x + 1.5 · 2^23) - 1.5 · 2^23.
+        let isOffset = operation == .add || operation == .subtract
+        let rounds = isOffset && constants.contains { abs($0) > GraphCompiler.mergedOffsetMax }
+        if operation == .add, !rounds, let index = value.openLinear, isReadOnce(name),
+            case .view(let view) = value.value,
             let fused = list.layers[index].adding(constants, at: view)
         {
             list.layers[index] = fused
@@ -243,7 +254,9 @@ extension GraphCompiler {
         let source: View
         var scale = Array(repeating: 1.0, count: constants.count)
         var offset = Array(repeating: 0.0, count: constants.count)
-        if case .affine(let inner, let innerScale, let innerOffset) = value.value, isReadOnce(name) {
+        if case .affine(let inner, let innerScale, let innerOffset) = value.value, isReadOnce(name), !rounds,
+            innerOffset.allSatisfy({ abs($0) <= Double(GraphCompiler.mergedOffsetMax) })
+        {
             (source, scale, offset) = (inner, innerScale, innerOffset)
         } else {
             source = try view(of: value, node)

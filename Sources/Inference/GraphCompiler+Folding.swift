@@ -14,27 +14,25 @@ extension GraphCompiler {
 
     /// Computes the outputs of a node whose inputs are constants.
     mutating func fold(_ node: Node) throws(ModelError) {
-        var compiler = GraphCompiler(
-            graph: Graph(opset: graph.opset, otherOpsets: graph.otherOpsets, nodes: [node]), isFolding: true)
-        for name in node.inputs where !name.isEmpty { compiler.values[name] = values[name] }
+        var compiler = try folding(node)
         try compiler.compile(node)
-        try take(compiler)
         var results: [(name: String, view: View, type: ElementType)] = []
         for name in node.outputs where !name.isEmpty {
             guard let value = compiler.values[name] else { continue }
             if case .constant(let tensor) = value.value {
-                defineConstant(name, tensor, integers: value.integers)
+                try keepConstant(name, tensor, integers: value.integers)
                 continue
             }
             let view = try compiler.view(of: value, node)
             results.append((name, View(try compiler.contiguous(view, node), shape: view.shape), value.type))
         }
+        try take(compiler)
         guard !results.isEmpty else { return }
         for result in results { compiler.list.outputs[result.name] = (result.view, result.type) }
         var runner = ProgramRunner(list: compiler.list)
         runner.run()
         for result in results {
-            defineConstant(result.name, runner.tensor(result.name))
+            try keepConstant(result.name, runner.tensor(result.name))
         }
     }
 }
@@ -85,6 +83,10 @@ extension Tensor {
 }
 
 extension ElementType {
+    /// Whether there are sums and products of values of the type. Of 16-bit floats there are none: they lie in memory as
+    /// 32-bit ones and are only converted.
+    var hasArithmetic: Bool { self == .float || self == .double || isInteger && self != .bool }
+
     /// Whether values of the type lie in memory as 64-bit integers.
     var isInteger: Bool {
         switch self {

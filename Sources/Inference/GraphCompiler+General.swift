@@ -4,11 +4,12 @@ import ONNX
 extension GraphCompiler {
     /// A result that a general operation makes of contiguous operands.
     mutating func defineGeneral(
-        _ node: Node, _ kind: GeneralOperation.Kind, _ sources: [Operand], _ type: ElementType, shape: [Int]
+        _ node: Node, _ kind: GeneralOperation.Kind, _ sources: [Operand], _ type: ElementType, shape: [Int],
+        output: Int = 0
     ) throws(ModelError) {
         let destination = try allocate(try elementCount(shape, node), Storage(type))
         try append(node, .general(GeneralOperation(kind, sources)), to: destination, shape: shape)
-        try define(node, .view(View(destination, shape: shape)), type, shape: shape)
+        try define(node, .view(View(destination, shape: shape)), type, shape: shape, output: output)
     }
 
     mutating func compileGeneralArithmetic(
@@ -19,7 +20,9 @@ extension GraphCompiler {
         if operation != .power, left.type != right.type {
             throw refused(node, "values of types \(left.type) and \(right.type)")
         }
-        guard left.type != .bool, right.type != .bool else { throw refused(node, "values of type bool") }
+        guard left.type.hasArithmetic, right.type.hasArithmetic else {
+            throw refused(node, "values of types \(left.type) and \(right.type)")
+        }
         let view = try generalArithmetic(
             operation, left.type, first, second, exponentType: right.type, shape: shape, node)
         try define(node, .view(view), left.type, shape: shape)

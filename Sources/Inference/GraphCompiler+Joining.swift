@@ -4,7 +4,7 @@ import ONNX
 extension GraphCompiler {
     mutating func compileConcat(_ node: Node) throws(ModelError) {
         try checkAttributes(node, known: ["axis"])
-        if let output = node.outputs.first, let ring = ringStates[output] { return try joinRing(node, ring) }
+        if let output = node.outputs.first, let ring = ringStates[output], try joinRing(node, ring) { return }
         let first = try input(node, 0)
         guard node.attributes["axis"] != nil else { throw refused(node, "attribute 'axis' is missing") }
         let axis = try axis(node, try integerAttribute(node, "axis", default: 0), rank: first.shape.count)
@@ -74,24 +74,28 @@ extension GraphCompiler {
     mutating func compilePad(_ node: Node) throws(ModelError) {
         let value = try input(node, 0)
         let mode = try stringAttribute(node, "mode", default: "constant")
-        var fill: Double = 0
+        var fill = Fill.number(0)
         if graph.opset < 11 {
             try checkAttributes(node, known: ["mode", "pads", "value"])
-            fill = Double(try floatAttribute(node, "value", default: 0))
+            fill = .number(Double(try floatAttribute(node, "value", default: 0)))
         } else {
             try checkAttributes(node, known: ["mode"])
             if let tensor = try constantInput(node, 2, "the fill") {
-                guard tensor.count == 1, let number = tensor.numbers?.first else {
-                    throw refused(node, "a fill of \(tensor.count) elements")
+                guard tensor.count == 1, tensor.elementType == value.type else {
+                    throw refused(
+                        node,
+                        "a fill of \(tensor.count) elements of \(tensor.elementType), expected one of \(value.type)")
                 }
-                fill = number
+                fill = tensor.integerValues?.first.map { .integer($0) } ?? .number(tensor.doubles?.first ?? 0)
             }
         }
         let amounts = try padAmounts(node, rank: value.shape.count)
-        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill == 0, mode == "constant",
-            storage(view.operand) == .float
+        if case .dequantized(let view, let quantizer) = value.value, quantizer.keepsZero, fill.number == 0,
+            mode == "constant"
         {
-            let padded = try self.padded(view, before: amounts.before, after: amounts.after, fill: 0, node)
+            let floats = try requantizable(view, quantizer, node)
+            let padded = try self.padded(
+                floats, before: amounts.before, after: amounts.after, fill: .number(0), node)
             return try define(node, .dequantized(padded, quantizer), .float, shape: padded.shape)
         }
         let padded = try self.padded(
@@ -111,9 +115,10 @@ extension GraphCompiler {
                 axes = try named.map { value throws(ModelError) in try axis(node, value, rank: rank) }
             }
         }
-        guard amounts.count == 2 * axes.count, Set(axes).count == axes.count else {
+        guard amounts.count == 2 * axes.count else {
             throw refused(node, "\(amounts.count) pads for \(axes.count) axes")
         }
+        guard Set(axes).count == axes.count else { throw refused(node, "an axis stands twice in \(listed(axes))") }
         var before = Array(repeating: 0, count: rank)
         var after = before
         for (index, axis) in axes.enumerated() {
@@ -128,7 +133,7 @@ extension GraphCompiler {
 
     /// A copy with elements added before and after along each axis (negative counts take away).
     mutating func padded(
-        _ view: View, before: [Int], after: [Int], mode: String = "constant", fill: Double, _ node: Node
+        _ view: View, before: [Int], after: [Int], mode: String = "constant", fill: Fill, _ node: Node
     ) throws(ModelError) -> View {
         guard ["constant", "reflect", "edge", "wrap"].contains(mode) else { throw refused(node, "mode '\(mode)'") }
         var shape: [Int] = []
@@ -148,11 +153,11 @@ extension GraphCompiler {
         let destination = try allocate(list.count, storage(view.operand))
         if storage(view.operand) == .float {
             try append(
-                node, .gather(source: view.operand, indices: list, fill: Float(fill)), to: destination, shape: shape)
-        } else {
-            try append(
-                node, .general(GeneralOperation(.gather(list, fill: fill), [view.operand])), to: destination,
+                node, .gather(source: view.operand, indices: list, fill: Float(fill.number)), to: destination,
                 shape: shape)
+        } else {
+            let kind = GeneralOperation.Kind.gather(list, fill: fill.bits(storage(view.operand)))
+            try append(node, .general(GeneralOperation(kind, [view.operand])), to: destination, shape: shape)
         }
         return View(destination, shape: shape)
     }
@@ -171,5 +176,26 @@ extension GraphCompiler {
             return folded < extent ? folded : period - folded
         default: return -1
         }
+    }
+}
+
+/// What stands where a value has no element.
+enum Fill {
+    case number(Double)
+    /// Of a value of integers, each of which a 64-bit float need not hold.
+    case integer(Int64)
+
+    var number: Double {
+        switch self {
+        case .number(let number): number
+        case .integer(let integer): Double(integer)
+        }
+    }
+
+    /// The bits of an element of 8 bytes.
+    func bits(_ storage: Storage) -> Int64 {
+        if storage == .double { return Int64(bitPattern: number.bitPattern) }
+        if case .integer(let integer) = self { return integer }
+        return Int64(clampedFrom: number)
     }
 }

@@ -48,7 +48,7 @@ extension GraphCompiler {
             if case .dequantized(_, let quantizer) = value.value, storage(source.operand) == .byte {
                 // The bytes of a ring stay where they are; as floats they can be copied.
                 var floats = value
-                floats.value = .view(try dequantizedElements(source, quantizer, node))
+                floats.value = .dequantized(try requantizable(source, quantizer, node), quantizer)
                 return try rearranged(floats, node, transform)
             }
             let copy = View(try contiguous(source, node), shape: source.shape)
@@ -83,7 +83,7 @@ extension GraphCompiler {
             guard let extents = try integersInput(node, 1, "the shape") else { throw refused(node, "no shape") }
             let target = try shape(extents, node)
             guard let wide = broadcastShape(view.shape, target), let result = view.broadcast(to: wide) else {
-                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(extents)")
+                throw refused(node, "a value of shape \(view.shape) does not fit the shape \(listed(extents))")
             }
             try elementCount(wide, node)
             return result
@@ -221,12 +221,15 @@ extension GraphCompiler {
             guard count > 0, count == node.outputs.count else {
                 throw refused(node, "\(node.outputs.count) outputs, expected \(count)")
             }
+            guard graph.opset >= 18 || extent % count == 0 else {
+                throw refused(node, "\(count) equal parts of axis \(axis) of shape \(value.shape)")
+            }
             let part = (extent + count - 1) / count
             sizes = (0..<count).map { Int64(min(part, max(0, extent - $0 * part))) }
         }
         guard let sizes, sizes.count == node.outputs.count, sizes.allSatisfy({ $0 >= 0 && $0 <= Int64(extent) }),
             sizes.reduce(0, +) == Int64(extent)
-        else { throw refused(node, "sizes \(sizes ?? []) of axis \(axis) of shape \(value.shape)") }
+        else { throw refused(node, "sizes \(listed(sizes ?? [])) of axis \(axis) of shape \(value.shape)") }
         var start: Int64 = 0
         for (output, size) in sizes.enumerated() {
             let (from, to) = (start, start + size)
@@ -245,7 +248,7 @@ extension GraphCompiler {
         }
         guard let wanted = tensor.integers else { throw refused(node, "the indices are no integers") }
         let shape = Array(value.shape[..<axis]) + tensor.shape + Array(value.shape[(axis + 1)...])
-        try elementCount(shape, node)
+        try spendVisits(try elementCount(shape, node) + 2 * tensor.count)
         var places: [Int] = []
         for index in wanted { places.append(try self.axis(node, index, rank: value.shape[axis])) }
         // Equal steps are a slice; anything else is copied.

@@ -1,19 +1,5 @@
 import ONNX
 
-/// Where the elements of a constant weight stand in a matrix of outputs by inputs.
-struct WeightMap {
-    var rows: Int
-    var columns: Int
-    /// For each element of the matrix, row by row, its place in the tensor, or -1 for a weight of 0.
-    var places: [Int]
-
-    init(rows: Int, columns: Int, place: (_ row: Int, _ column: Int) -> Int) {
-        self.rows = rows
-        self.columns = columns
-        places = (0..<rows * columns).map { place($0 / columns, $0 % columns) }
-    }
-}
-
 /// Where the inputs of a product are, in elements from the start of a view's operand.
 struct ProductTables {
     /// Where each row of inputs begins.
@@ -49,29 +35,26 @@ extension GraphCompiler {
         _ node: Node, _ index: Int, weight: Int, _ map: WeightMap, bias: [Float], scale: Float,
         order: OutputOrder = .rows, tables: (View) -> ProductTables
     ) throws(ModelError) -> ProductResult {
-        guard map.places.count <= ModelLimits.weights else {
-            throw .limit(what: "weights at node '\(node.name)'", found: map.places.count, limit: ModelLimits.weights)
+        guard map.count <= ModelLimits.weights else {
+            throw .limit(what: "weights at node '\(node.name)'", found: map.count, limit: ModelLimits.weights)
         }
         let biases = bias.isEmpty ? Array(repeating: 0, count: map.rows) : bias
         let value = try input(node, index)
         if case .dequantized(let view, let quantizer) = value.value, scale == 1,
-            let constant = try input(node, weight).integers, let integers = constant.matrix(map)
+            let integers = try integerWeights(node, weight, map)
         {
             return try appendIntegerProduct(
                 node, view, quantizer, integers, bias: biases, order: order, tables: tables)
         }
-        guard let floats = try floatsInput(node, weight, "the weight")?.floats else {
-            throw refused(node, "the weight is missing")
-        }
-        let weights = map.places.map { $0 < 0 ? 0 : floats[$0] * scale }
-        guard weights.allSatisfy(\.isFinite) else { throw refused(node, "a weight beyond the range of float32") }
-        // Never -0, see `SparseKernels`.
         var matrix = Matrix(
-            rows: map.rows, columns: map.columns, weights: weights.map { $0 == 0 ? 0 : $0 },
+            rows: map.rows, columns: map.columns, weights: try weights(node, weight, map, scale: scale),
+            // Never -0, see `SparseKernels`.
             bias: biases.map { $0 == 0 ? 0 : $0 })
         if order == .rows { matrix.chains = Matrix.chains(rows: matrix.rows) }
         if case .affine(let view, let scale, let offset) = value.value, isReadOnce(node.inputs[index]) {
             let plain = View(Operand(buffer: 0, count: scale.count), shape: value.shape)
+            try spendVisits(2 * map.count + scale.count)
+            try spendBytes(map.count * PlanCosts.weightBytes)
             if let folded = folded(matrix, tables(plain), scale: scale, offset: offset) {
                 return try appendLinear(node, view.operand, tables(view), folded, order: order)
             }
@@ -91,7 +74,7 @@ extension GraphCompiler {
         // of a full matrix are brought together first, which costs less than looking each of them up.
         if let first = layer.rowStarts.first, layer.rowStarts.count == 1 {
             layer.rowStarts = [0]
-            if !layer.isContiguous, MatrixPacking(matrix, order: order).blockDensity > Self.scatteredDensityMax {
+            if !layer.isContiguous, blockDensity(matrix, order) > Self.scatteredDensityMax {
                 // From the start of the operand, not of the row: inputs may lie before that, and none may be negative.
                 let places = layer.columnOffsets.map { first + $0 }
                 layer.source = try gathered(source, places, shape: [matrix.columns], node)
@@ -106,6 +89,15 @@ extension GraphCompiler {
         let destination = try allocate(rowWidth * tables.rows.count)
         let index = try append(node, .linear(layer), to: destination, shape: [tables.rows.count, matrix.rows])
         return ProductResult(operand: destination, rowWidth: rowWidth, index: index)
+    }
+
+    /// The share of blocks that are not empty, found once for each matrix.
+    private mutating func blockDensity(_ matrix: Matrix, _ order: OutputOrder) -> Double {
+        let key = MatrixPacking.Key(matrix, order)
+        if let density = made.densities[key]?.density { return density }
+        let density = MatrixPacking(matrix, order: order).blockDensity
+        made.densities[key] = (matrix.weights, density)
+        return density
     }
 
     /// `matrix` after an affine map of its inputs, computed in 64 bits and rounded once; nil where that would cost

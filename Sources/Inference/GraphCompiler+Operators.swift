@@ -145,7 +145,7 @@ extension GraphCompiler {
     func shape(_ extents: [Int64], _ node: Node) throws(ModelError) -> [Int] {
         try extents.map { extent throws(ModelError) in
             guard extent >= 0, extent <= Int64(ModelLimits.elements) else {
-                throw refused(node, "the shape \(extents)")
+                throw refused(node, "the shape \(listed(extents))")
             }
             return Int(extent)
         }

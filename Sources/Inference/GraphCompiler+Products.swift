@@ -38,9 +38,9 @@ extension GraphCompiler {
         let shape = [rows, outputs]
         let bias = try gemmBias(node, outputs: outputs, scale: beta)
         if isWeight(second), inner > 0, outputs > 0 {
-            let map = WeightMap(rows: outputs, columns: inner) { row, column in
-                transposesSecond ? row * inner + column : column * outputs + row
-            }
+            let map = WeightMap(
+                rows: outputs, columns: inner, rowStride: transposesSecond ? inner : 1,
+                columnStride: transposesSecond ? 1 : outputs)
             let product = try appendProduct(node, 0, weight: 1, map, bias: bias ?? [], scale: alpha) { view in
                 ProductTables(
                     rows: (0..<rows).map { view.start + $0 * view.strides[rowAxis] },
@@ -114,7 +114,7 @@ extension GraphCompiler {
     /// `x · W`: each row of x is a row of inputs.
     private mutating func compileRightWeight(_ node: Node, _ shapes: MatMulShapes) throws(ModelError) {
         let (inner, outputs) = (shapes.inner, shapes.columns)
-        let map = WeightMap(rows: outputs, columns: inner) { row, column in column * outputs + row }
+        let map = WeightMap(rows: outputs, columns: inner, rowStride: 1, columnStride: outputs)
         let product = try appendProduct(node, 0, weight: 1, map, bias: [], scale: 1) { view in
             let wide = shapes.first(view)
             return ProductTables(
@@ -132,7 +132,7 @@ extension GraphCompiler {
     /// `W · x`: each column of x is a row of inputs.
     private mutating func compileLeftWeight(_ node: Node, _ shapes: MatMulShapes) throws(ModelError) {
         let (inner, outputs) = (shapes.inner, shapes.rows)
-        let map = WeightMap(rows: outputs, columns: inner) { row, column in row * inner + column }
+        let map = WeightMap(rows: outputs, columns: inner, rowStride: inner, columnStride: 1)
         let product = try appendProduct(node, 1, weight: 0, map, bias: [], scale: 1) { view in
             let wide = shapes.second(view)
             let rank = wide.shape.count

@@ -105,6 +105,9 @@ extension GraphCompiler {
         {
             try fold(node)
             let count = integers.count
+            // 2 bytes of an integer and 4 of its scale.
+            try spendVisits(2 * count)
+            try spendBytes(6 * count)
             let zeroPoints =
                 parameters.isUniform
                 ? Array(repeating: parameters.zeroPoints[0], count: count) : parameters.zeroPoints
@@ -154,6 +157,12 @@ extension GraphCompiler {
         return View(destination, start: flat.start, shape: flat.shape, strides: flat.strides)
     }
 
+    /// Floats that the quantizer gives the codes of a view. The bytes of a ring have no kernel that moves them one by
+    /// one; the floats that they stand for can be moved, and quantise to the same bytes again.
+    mutating func requantizable(_ view: View, _ quantizer: Quantization, _ node: Node) throws(ModelError) -> View {
+        storage(view.operand) == .byte ? try dequantizedElements(view, quantizer, node) : view
+    }
+
     /// The codes as bytes, made once.
     mutating func quantizedBytes(
         _ operand: Operand, _ quantizer: Quantization, shape: [Int], _ node: Node
@@ -173,11 +182,6 @@ extension GraphCompiler {
         _ node: Node, _ view: View, _ quantizer: Quantization, _ weights: (matrix: IntegerMatrix, scales: [Float]),
         bias: [Float], order: OutputOrder, tables: (View) -> ProductTables
     ) throws(ModelError) -> ProductResult {
-        guard weights.matrix.columns <= ModelLimits.integerColumns else {
-            throw .limit(
-                what: "inputs of an integer product at node '\(node.name)'", found: weights.matrix.columns,
-                limit: ModelLimits.integerColumns)
-        }
         // The bytes may be there already: those of a ring.
         let isBytes = storage(view.operand) == .byte
         var view = view

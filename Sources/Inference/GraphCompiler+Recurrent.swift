@@ -107,7 +107,7 @@ extension GraphCompiler {
         } else {
             let functions: [String: Activation] = ["Tanh": .tanh, "Relu": .relu, "Sigmoid": .sigmoid]
             guard let name = names.first, names.allSatisfy({ $0 == name }), let function = functions[name] else {
-                throw refused(node, "the activations \(names) are not supported")
+                throw refused(node, "the activations \(listed(names)) are not supported")
             }
             shape.activation = function
         }
@@ -118,7 +118,7 @@ extension GraphCompiler {
             return Array(repeating: shape.steps, count: shape.batch)
         }
         guard lengths.count == shape.batch, lengths.allSatisfy({ $0 >= 0 && $0 <= Int64(shape.steps) }) else {
-            throw refused(node, "the sequence lengths \(lengths)")
+            throw refused(node, "the sequence lengths \(listed(lengths))")
         }
         return lengths.map { Int($0) }
     }
@@ -140,7 +140,9 @@ extension GraphCompiler {
         _ node: Node, _ shape: Recurrence, _ direction: Int
     ) throws(ModelError) -> ProductResult {
         let first = direction * shape.rows
-        let map = WeightMap(rows: shape.rows, columns: shape.inputs) { ($0 + first) * shape.inputs + $1 }
+        let map = WeightMap(
+            rows: shape.rows, columns: shape.inputs, offset: first * shape.inputs, rowStride: shape.inputs,
+            columnStride: 1)
         let (stepAxis, batchAxis) = shape.batchFirst ? (1, 0) : (0, 1)
         return try appendProduct(
             node, 0, weight: 1, map, bias: try bias(node, shape, direction: direction, half: 0), scale: 1,
@@ -216,7 +218,9 @@ extension GraphCompiler {
         _ node: Node, _ shape: Recurrence, direction: Int, hidden: Hidden, rows: Range<Int>, order: OutputOrder
     ) throws(ModelError) -> Operand {
         let first = direction * shape.rows + rows.lowerBound
-        let map = WeightMap(rows: rows.count, columns: shape.units) { ($0 + first) * shape.units + $1 }
+        let map = WeightMap(
+            rows: rows.count, columns: shape.units, offset: first * shape.units, rowStride: shape.units, columnStride: 1
+        )
         let bias = try self.bias(node, shape, direction: direction, half: 1)
         // The step's hidden state stands in for the node's initial one.
         let name = "\u{0}hidden"

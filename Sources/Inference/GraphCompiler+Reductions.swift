@@ -32,26 +32,29 @@ extension GraphCompiler {
         let rank = value.shape.count
         let isMean = node.operatorName == "ReduceMean"
         let keeps = try integerAttribute(node, "keepdims", default: 1) != 0
+        guard value.type == .float || !isMean && value.type.hasArithmetic else {
+            throw refused(node, "values of type \(value.type)")
+        }
         var axes = try axes(node, inputIndex: 1, since: isMean ? 18 : 13, rank: rank) ?? []
         if axes.isEmpty {
             if try integerAttribute(node, "noop_with_empty_axes", default: 0) != 0 {
-                return try define(node, .view(try floatInput(node, 0)), .float, shape: value.shape)
+                return try define(node, .view(try viewInput(node, 0)), value.type, shape: value.shape)
             }
             axes = Array(value.shape.indices)
         }
         let count = axes.reduce(1) { $0 * value.shape[$1] }
         guard !isMean || count > 0 else { throw refused(node, "the mean of no elements") }
         let reduction: Reduction = isMean ? .mean(Float(count)) : .sum
-        let view = try reduce(try floatInput(node, 0), axes, reduction, node)
-        guard !keeps else { return try define(node, .view(view), .float, shape: view.shape) }
+        let view = try reduce(try viewInput(node, 0), axes, reduction, as: value.type, node)
+        guard !keeps else { return try define(node, .view(view), value.type, shape: view.shape) }
         let shape = value.shape.indices.filter { !axes.contains($0) }.map { value.shape[$0] }
         guard let result = view.reshaped(shape) else { throw refused(node, "its result's layout") }
-        try define(node, .view(result), .float, shape: shape)
+        try define(node, .view(result), value.type, shape: shape)
     }
 
     /// One element of all along some axes, which stay with an extent of 1.
     mutating func reduce(
-        _ view: View, _ axes: [Int], _ reduction: Reduction, _ node: Node
+        _ view: View, _ axes: [Int], _ reduction: Reduction, as type: ElementType = .float, _ node: Node
     ) throws(ModelError) -> View {
         var shape = view.shape
         var taps = view.shape
@@ -62,15 +65,17 @@ extension GraphCompiler {
         let order = shape.indices.sorted { abs(view.strides[$0]) > abs(view.strides[$1]) }
         let starts = View.indices(
             shape: order.map { shape[$0] }, strides: order.map { view.strides[$0] }, start: view.start)
-        let destination = try allocate(try elementCount(shape, node))
+        let destination = try allocate(try elementCount(shape, node), Storage(type))
         try spend(view.count, node)
         if !starts.isEmpty {
-            try append(
-                node,
-                .reduce(
-                    reduction, source: view.operand, starts: starts.map { Int32($0) },
-                    taps: View.indices(shape: taps, strides: view.strides).map { Int32($0) }),
-                to: destination, shape: shape)
+            let (starts, taps) = (
+                starts.map { Int32($0) }, View.indices(shape: taps, strides: view.strides).map { Int32($0) }
+            )
+            let operation: Layer.Operation =
+                type == .float
+                ? .reduce(reduction, source: view.operand, starts: starts, taps: taps)
+                : .general(GeneralOperation(.reduce(reduction, type, starts: starts, taps: taps), [view.operand]))
+            try append(node, operation, to: destination, shape: shape)
         }
         let back = shape.indices.map { axis in order.firstIndex(of: axis) ?? axis }
         return View(destination, shape: order.map { shape[$0] }).permuted(back)
@@ -151,7 +156,8 @@ extension GraphCompiler {
             throw refused(node, "its parameters lead beyond the range of float32")
         }
         if let index = value.openLinear, isReadOnce(node.inputs[0]), case .view(let view) = value.value,
-            view.strides[1] == 1, let fused = list.layers[index].scaling(scale, offset)
+            view.strides[1] == 1, try spendScaling(list.layers[index]),
+            let fused = list.layers[index].scaling(scale, offset)
         {
             list.layers[index] = fused
             return try define(node, value.value, .float, shape: value.shape, openLinear: index)
@@ -162,6 +168,16 @@ extension GraphCompiler {
             node,
             .affine(try floatInput(node, 0), scale: order.map { scale[$0] }, offset: order.map { offset[$0] }),
             .float, shape: value.shape)
+    }
+}
+
+extension GraphCompiler {
+    /// Counts another copy of a layer's weights. Always true.
+    private mutating func spendScaling(_ layer: Layer) throws(ModelError) -> Bool {
+        try spendVisits(layer.weightCount)
+        // The weights without the map stay for others, but are not packed.
+        try spendBytes(4 * layer.weightCount)
+        return true
     }
 }
 

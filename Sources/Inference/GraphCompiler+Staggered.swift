@@ -54,12 +54,8 @@ extension GraphCompiler {
         // Row r has the state after r steps; row 0 stays zero.
         let hidden = try allocate(rows * width, place: .state)
         let cell = shape.gates == 4 ? try allocate(rows * width, place: .state) : nil
-        stateElements += 2 * rows * width
-        guard stateElements <= ModelLimits.stateElements else {
-            throw .limit(what: "elements of state", found: stateElements, limit: ModelLimits.stateElements)
-        }
         let order: OutputOrder = shape.gates == 1 ? .rows : .gates(shape.gates)
-        let map = WeightMap(rows: shape.rows, columns: shape.units) { $0 * shape.units + $1 }
+        let map = WeightMap(rows: shape.rows, columns: shape.units, rowStride: shape.units, columnStride: 1)
         let product = Node(
             name: node.name, operatorName: node.operatorName, inputs: ["\u{0}windows", node.inputs[2]], outputs: [])
         let all = View(hidden, start: 0, shape: [rows, shape.units], strides: [width, 1])
@@ -118,7 +114,11 @@ extension GraphCompiler {
         let before = values
         func part(_ value: ShapedValue) throws(ModelError) -> ShapedValue {
             values[node.inputs[0]] = value
-            try compile(try resized(node, to: value.shape[source.axis], axis: axis))
+            let changed =
+                node.operatorName == "Squeeze"
+                ? try squeezing(node, keeping: source.axis)
+                : try resized(node, to: value.shape[source.axis], axis: axis)
+            try compile(changed)
             guard let result = values[node.key] else { throw refused(node, "it has no result") }
             return result
         }

@@ -111,6 +111,15 @@ extension GraphCompiler {
         return result
     }
 
+    /// Defines what the whole window has shown to be constant, such as a shape; false where there is more to compute.
+    mutating func definedByPlan(_ node: Node, _ plan: StreamPlan) -> Bool {
+        let outputs = node.outputs.filter { !$0.isEmpty }
+        let constants = outputs.compactMap { name in plan.constants[name].map { (name, $0) } }
+        guard constants.count == outputs.count else { return false }
+        for (name, tensor) in constants { defineConstant(name, tensor) }
+        return true
+    }
+
     /// Compiles a node that reads streamed values.
     mutating func compileStreamed(_ node: Node, _ plan: StreamPlan) throws(ModelError) {
         let outputs = node.outputs.filter { !$0.isEmpty }
@@ -203,7 +212,26 @@ extension GraphCompiler {
                 value: .constant(Tensor(name: "shape", shape: shape.shape, elements: .int64(target))), type: .int64,
                 shape: shape.shape)
             inputs[1] = "\u{0}shape"
+        case "Squeeze": return try squeezing(node, keeping: plan.times[inputs[0]]?.axis)
         default: break
+        }
+        return Node(
+            name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,
+            outputs: node.outputs, attributes: attributes)
+    }
+
+    /// A `Squeeze` that names its axes: that of the ticks stays, though it has one position now.
+    mutating func squeezing(_ node: Node, keeping axis: Int?) throws(ModelError) -> Node {
+        let shape = try input(node, 0).shape
+        guard try axes(node, inputIndex: 1, since: 13, rank: shape.count) == nil else { return node }
+        let named = shape.indices.filter { shape[$0] == 1 && $0 != axis }.map { Int64($0) }
+        var (inputs, attributes) = (node.inputs, node.attributes)
+        if graph.opset < 13 {
+            attributes["axes"] = .integers(named)
+        } else {
+            let list = Tensor(name: "axes", shape: [named.count], elements: .int64(named))
+            values["\u{0}axes"] = ShapedValue(value: .constant(list), type: .int64, shape: list.shape)
+            inputs = [inputs[0], "\u{0}axes"]
         }
         return Node(
             name: node.name, operatorName: node.operatorName, domain: node.domain, inputs: inputs,
@@ -247,18 +275,22 @@ extension GraphCompiler {
         return view == kept ? RingState(state: name, output: joined, axis: axis, shape: shape) : nil
     }
 
-    /// The state and the new row, side by side.
-    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) {
+    /// The state and the new row, side by side. False where it is no single row that is new: then the state is one like
+    /// others.
+    mutating func joinRing(_ node: Node, _ ring: RingState) throws(ModelError) -> Bool {
         let value = try input(node, 1)
         var row = ring.shape
         row[ring.axis] = 1
         guard value.shape == row, value.type == .float else {
-            throw refused(node, "an input of shape \(value.shape) does not fit \(ring.shape)")
+            ringStates[ring.output] = nil
+            try defineKeptState(ring.state, shape: ring.shape)
+            return false
         }
         // In memory as floats: the rows that never were are zeros.
         let newest = ShapedValue(value: .view(try floatInput(node, 1)), type: .float, shape: row)
         let rows = try keptRows(newest, axis: ring.axis, depth: ring.shape[ring.axis] + 1, node)
         try define(node, rows.value, .float, shape: rows.shape, range: nil)
+        return true
     }
 
     // MARK: In words

@@ -13,6 +13,10 @@ extension GraphCompiler {
         }
         let rows = value.shape.count == 2 ? value.shape[0] : 1
         let ensemble = try TreeEnsemble(node, inputCount: inputs)
+        try spendBytes(
+            64 * ensemble.branches.count + 32 * ensemble.leaves.count + 8 * ensemble.votes.count
+                + 8 * ensemble.tableElementCount)
+        try spend(rows * (ensemble.trees.count + ensemble.tableElementCount), node)
         let view = try floatInput(node, 0)
         let rowViews =
             view.shape.count == 2

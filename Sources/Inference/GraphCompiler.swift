@@ -53,11 +53,11 @@ struct GraphCompiler {
     var ringStates: [String: RingState] = [:]
     /// The states of the model contract, by the name of their input.
     var states: [String: Operand] = [:]
-    var stateElements = 0
-    /// Elements of all buffers and constants, and operations of all layers, to be held against the limits.
-    private var elementsSpent = 0
-    private var operationsSpent = 0
-    private var operationsFolded = 0
+    /// Matrices that were made of constants.
+    var made = WeightCache()
+    var costs = PlanCosts()
+    /// The node, input or output that is being compiled, for errors.
+    var current = ""
 
     init(graph: Graph, isFolding: Bool = false) {
         self.graph = graph
@@ -77,9 +77,11 @@ struct GraphCompiler {
     /// Compiles all nodes in their order.
     mutating func compileNodes() throws(ModelError) {
         for node in graph.nodes {
+            current = node.name
             if let plan = streaming, !isConstant(node),
                 node.inputs.contains(where: { streams[$0] != nil || staggers[$0] != nil })
             {
+                if definedByPlan(node, plan) { continue }
                 let isStaggered = plan.staggered[node.key] != nil || node.inputs.contains { staggers[$0] != nil }
                 if isStaggered { try compileStaggered(node, plan) } else { try compileStreamed(node, plan) }
             } else {
@@ -90,35 +92,6 @@ struct GraphCompiler {
 
     // MARK: Memory
 
-    private mutating func spendElements(_ count: Int) throws(ModelError) {
-        elementsSpent += count
-        guard elementsSpent <= ModelLimits.arenaElements else {
-            throw .limit(
-                what: "elements of intermediate values", found: elementsSpent, limit: ModelLimits.arenaElements)
-        }
-    }
-
-    /// Counts what a layer does, so that no file can keep the process busy for long.
-    mutating func spend(_ operations: Int, _ node: Node) throws(ModelError) {
-        operationsSpent += operations
-        guard operations <= ModelLimits.operations, operationsSpent <= ModelLimits.operations else {
-            throw .limit(
-                what: "operations up to node '\(node.name)'", found: operationsSpent, limit: ModelLimits.operations)
-        }
-    }
-
-    /// A new buffer for `count` elements.
-    mutating func allocate(
-        _ count: Int, _ storage: Storage = .float, place: Buffer.Place = .arena
-    ) throws(ModelError) -> Operand {
-        guard count <= ModelLimits.bufferElements else {
-            throw .limit(what: "elements of an intermediate value", found: count, limit: ModelLimits.bufferElements)
-        }
-        try spendElements(count)
-        list.buffers.append(Buffer(place: place, storage: storage, count: count))
-        return Operand(buffer: list.buffers.count - 1, count: count)
-    }
-
     mutating func allocateConstant(_ values: ConstantValues, _ storage: Storage) throws(ModelError) -> Operand {
         let operand = try allocate(values.count, storage, place: .constant)
         list.buffers[operand.buffer].values = values
@@ -128,16 +101,6 @@ struct GraphCompiler {
     func storage(_ operand: Operand) -> Storage { list.buffers[operand.buffer].storage }
 
     func place(_ operand: Operand) -> Buffer.Place { list.buffers[operand.buffer].place }
-
-    /// Counts what a compiler of a part of the graph has spent.
-    mutating func take(_ part: GraphCompiler) throws(ModelError) {
-        operationsFolded += part.operationsSpent
-        guard operationsFolded <= ModelLimits.foldedOperations else {
-            throw .limit(
-                what: "operations on constants", found: operationsFolded, limit: ModelLimits.foldedOperations)
-        }
-        try spendElements(part.elementsSpent)
-    }
 
     /// Appends a layer and returns its place.
     @discardableResult
@@ -155,7 +118,9 @@ struct GraphCompiler {
             }
             operation = .general(general)
         }
-        list.layers.append(Layer(name: node.name, operation: operation, destination: destination, shape: shape))
+        let layer = Layer(name: node.name, operation: operation, destination: destination, shape: shape)
+        try spend(layer)
+        list.layers.append(layer)
         return list.layers.count - 1
     }
 
@@ -265,10 +230,11 @@ struct GraphCompiler {
         guard output < node.outputs.count, !node.outputs[output].isEmpty else { return }
         try elementCount(shape, node)
         switch value {
-        case .constant: try spendElements(shape.reduce(1, *))
         // Two numbers of 64 bits for each element.
-        case .affine: try spendElements(4 * shape.reduce(1, *))
-        case .view, .quantized, .dequantized: break
+        case .affine(_, let scale, _):
+            try spendVisits(scale.count)
+            try spendBytes(16 * scale.count)
+        case .constant, .view, .quantized, .dequantized: break
         }
         values[node.outputs[output]] = ShapedValue(
             value: value, type: type, shape: shape, openLinear: openLinear, range: range)
@@ -387,8 +353,9 @@ struct GraphCompiler {
                 to: destination, shape: shape)
         case .integer, .double:
             try append(
-                node, .general(GeneralOperation(.gather(indices, fill: Double(fill)), [source])), to: destination,
-                shape: shape)
+                node,
+                .general(GeneralOperation(.gather(indices, fill: Fill.number(Double(fill)).bits(storage)), [source])),
+                to: destination, shape: shape)
         case .byte:
             preconditionFailure("Bytes are gathered by the product that reads them.")
         }

@@ -31,11 +31,11 @@ struct IntegerConstant: Sendable {
     /// The integers as a matrix with a scale for each output; nil where an output's weights have different scales.
     func matrix(_ map: WeightMap) -> (matrix: IntegerMatrix, scales: [Float])? {
         var weights: [Int16] = []
-        weights.reserveCapacity(map.places.count)
+        weights.reserveCapacity(map.count)
         var rowScales: [Float] = []
         for row in 0..<map.rows {
             var scale: Float?
-            for place in map.places[row * map.columns..<(row + 1) * map.columns] {
+            for place in (0..<map.columns).lazy.map({ map.place(row, $0) }) {
                 weights.append(place < 0 ? 0 : values[place])
                 guard place >= 0 else { continue }
                 if scale == nil { scale = scales[place] }

@@ -100,7 +100,7 @@ enum Reduction: Equatable, Sendable {
 }
 
 /// In which order a product's outputs lie in memory.
-enum OutputOrder: Equatable, Sendable {
+enum OutputOrder: Hashable, Sendable {
     /// As the matrix's rows.
     case rows
     /// 8 units of each gate, group after group, so that all that 8 units need is side by side. The matrix's rows are

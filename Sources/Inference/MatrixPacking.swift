@@ -6,10 +6,10 @@ struct MatrixPacking {
     let panels: Int
     /// Vectors of 8 outputs per panel.
     let vectors: Int
-    /// One per output, in panel order.
-    let bias: [Float]
     /// For each panel the columns that hold a weight that is not zero, ascending.
     let columnsOfPanel: [[Int]]
+    /// Weights that are not zero.
+    let nonZeroCount: Int
     /// Whether the matrix is one panel, summed in 4 chains.
     let isNarrow: Bool
     var isSparse = false
@@ -17,6 +17,19 @@ struct MatrixPacking {
     var denseCycles = 0.0
     var sparseCycles: Double?
     var predictedCycles: Double { isSparse ? sparseCycles ?? denseCycles : denseCycles }
+
+    /// What a packing depends on: matrices of the same weights share it.
+    struct Key: Hashable {
+        private let weights: ArrayIdentity
+        private let shape: [Int]
+        private let order: OutputOrder
+
+        init(_ matrix: Matrix, _ order: OutputOrder) {
+            weights = ArrayIdentity(matrix.weights)
+            shape = [matrix.rows, matrix.columns, matrix.chains]
+            self.order = order
+        }
+    }
 
     private let matrix: Matrix
     /// For each output in panel order the matrix row, or nil for padding.
@@ -48,7 +61,7 @@ struct MatrixPacking {
             }
         }
         self.rows = rows
-        bias = rows.map { row in row.map { matrix.bias[$0] } ?? 0 }
+        nonZeroCount = matrix.weights.count { $0 != 0 }
         columnsOfPanel = MatrixPacking.columns(matrix, rows, panels: panels, width: vectors * 8)
     }
 
@@ -62,6 +75,11 @@ struct MatrixPacking {
             }
             return isUsed.indices.filter { isUsed[$0] }
         }
+    }
+
+    /// One for each output, in panel order.
+    func inPanelOrder(_ bias: [Float]) -> [Float] {
+        rows.map { row in row.map { bias[$0] } ?? 0 }
     }
 
     /// Blocks that are not empty: one panel's outputs of one column each.

@@ -39,6 +39,12 @@ extension ModelError: CustomStringConvertible {
     }
 }
 
+/// A list as errors show it: all of a short one, the beginning of a long one.
+func listed<Element>(_ list: [Element]) -> String {
+    guard list.count > 16 else { return "\(list)" }
+    return "[" + list.prefix(16).map { "\($0)" }.joined(separator: ", ") + ", … \(list.count) in all]"
+}
+
 /// Limits of what a model may ask for.
 public enum ModelLimits {
     /// Features of a model. The feature set has some hundred.
@@ -49,10 +55,13 @@ public enum ModelLimits {
     public static let elements = 1 << 21
     /// Elements of one buffer, padding included.
     public static let bufferElements = 1 << 22
-    /// Elements of all intermediate values together, 256 MiB: far beyond what runs within a tick.
-    public static let arenaElements = 1 << 26
-    /// Elements of one instrument's state, 64 MiB.
-    public static let stateElements = 1 << 24
+    /// Bytes of all weights, constants, tables and intermediate values together, counted as they are at load, when some
+    /// are there more than once: far beyond what runs within a tick.
+    public static let planBytes = 1 << 29
+    /// Bytes of one instrument's state.
+    public static let stateBytes = 1 << 26
+    /// Elements that planning goes through one by one: a second or so.
+    public static let planVisits = 1 << 26
     /// Multiply-adds and copied elements of one run, and those at load: a second or so.
     public static let operations = 1 << 31
     /// The same of all that is computed at load, which is done before it is packed for speed.

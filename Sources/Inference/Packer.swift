@@ -18,12 +18,14 @@ struct Packer {
     private let exceedsL1: Bool
     private let list: LayerList
     var planned = LayerFigures()
+    /// What is packed already.
+    private var shared = PackedShares()
 
     init(_ list: LayerList, policy: KernelPolicy) {
         self.list = list
         self.policy = policy
         placement = Placement(list)
-        exceedsL1 = list.layers.reduce(0) { $0 + $1.weightCount * 4 } > PlannerCosts.l1Bytes
+        exceedsL1 = list.distinctWeightCount * 4 > PlannerCosts.l1Bytes
         for (index, layer) in list.layers.enumerated() {
             pack(layer, isLater: index >= list.laterStart, isAhead: index >= list.aheadStart)
         }
@@ -71,9 +73,7 @@ struct Packer {
         case .contract(let contraction): packContraction(contraction, in: &step)
         case .gates(let gates): packGates(gates, in: &step)
         case .trees(let source, let ensemble, let labels):
-            packTrees(source, ensemble, in: &step)
-            self.labels.append(labels == nil ? [] : ensemble.labels)
-            if let labels { step.fourth = slot(labels) }
+            packTrees(source, ensemble, labels, in: &step)
         case .quantize(let source, let quantization):
             step.kind = .quantize
             step.source = slot(source)
@@ -172,16 +172,25 @@ struct Packer {
         step.width = (gates.units + 7) / 8
     }
 
-    private mutating func packTrees(_ source: Operand, _ ensemble: TreeEnsemble, in step: inout Step) {
-        let packed = ensemble.packed()
+    private mutating func packTrees(
+        _ source: Operand, _ ensemble: TreeEnsemble, _ labels: Operand?, in step: inout Step
+    ) {
         step.kind = .trees
         step.source = slot(source)
-        step.rows = trees.count
-        step.table = append(packed.bytes)
-        trees.append(packed)
-        scratchBytes = max(scratchBytes, packed.layout.scratchBytes)
-        planned.kernels.append(packed.summary)
-        planned.predicted.other += packed.predictedNanoseconds
+        if let labels { step.fourth = slot(labels) }
+        let key = PackedShares.TreeKey(leaves: ArrayIdentity(ensemble.leaves), isLabelled: labels != nil)
+        if !ensemble.leaves.isEmpty, let packed = shared.trees[key] {
+            (step.rows, step.table) = packed
+        } else {
+            let packed = ensemble.packed()
+            (step.rows, step.table) = (trees.count, append(packed.bytes))
+            shared.trees[key] = (step.rows, step.table)
+            trees.append(packed)
+            self.labels.append(labels == nil ? [] : ensemble.labels)
+            scratchBytes = max(scratchBytes, packed.layout.scratchBytes)
+        }
+        planned.kernels.append(trees[step.rows].summary)
+        planned.predicted.other += trees[step.rows].predictedNanoseconds
     }
 
     private func packPush(_ source: Operand, _ destination: Operand, in step: inout Step) {
@@ -212,29 +221,43 @@ struct Packer {
 
     private mutating func packLinear(_ linear: LinearLayer, in step: inout Step) {
         step.source = slot(linear.source)
+        // Without rows there is nothing to do: a copy of no elements.
+        guard !linear.rowStarts.isEmpty else { return }
         set(linear.activation, in: &step)
         step.rows = linear.rowStarts.count
         // Vectors from one row of results to the next.
         step.width = linear.rowWidth / 8
-        var packing = MatrixPacking(linear.matrix, order: linear.order)
+        let matrixKey = MatrixPacking.Key(linear.matrix, linear.order)
+        var packing = shared.matrices[matrixKey] ?? MatrixPacking(linear.matrix, order: linear.order)
+        shared.matrices[matrixKey] = packing
         let isSingle = linear.rowStarts == [0]
         let needsTable = !linear.isContiguous
         choose(&packing, rows: linear.rowStarts.count, needsTable: needsTable)
-        step.product.columns = packing.columns
-        if isSingle, packing.isSparse && !packing.isNarrow || !needsTable && !packing.isSparse {
-            step.kind = .linear
-            pack(packing, linear.columnOffsets, in: &step.product)
+        let isOneRow = isSingle && (packing.isSparse ? !packing.isNarrow : !needsTable)
+        step.kind = isOneRow ? .linear : .linearRows
+        if !isOneRow { step.table = append(linear.rowStarts) }
+        let key = PackedShares.Key(
+            matrix: matrixKey, isSparse: packing.isSparse, isOneRow: isOneRow,
+            places: isOneRow && !packing.isSparse ? [] : linear.columnOffsets)
+        if let product = shared.products[key] {
+            step.product = product
         } else {
-            step.kind = .linearRows
-            step.table = append(linear.rowStarts)
-            let panels = packing.rowPanels(linear.columnOffsets, keepsZeros: !packing.isSparse)
-            step.product.panels = packing.outputVectors
-            step.product.lastPanels = linear.matrix.chains
-            step.product.sparsePanels = append(panels.chains)
-            step.product.indices = append(panels.places)
-            step.product.weights = append(panels.weights)
+            step.product.columns = packing.columns
+            if isOneRow {
+                pack(packing, linear.columnOffsets, in: &step.product)
+            } else {
+                let panels = packing.rowPanels(linear.columnOffsets, keepsZeros: !packing.isSparse)
+                step.product.panels = packing.outputVectors
+                step.product.lastPanels = linear.matrix.chains
+                step.product.sparsePanels = append(panels.chains)
+                step.product.indices = append(panels.places)
+                step.product.weights = append(panels.weights)
+            }
+            shared.products[key] = step.product
         }
-        step.product.bias = append(Packer.padded(packing.bias) + Array(repeating: 0, count: 8))
+        let bias = Packer.padded(packing.inPanelOrder(linear.matrix.bias)) + Array(repeating: 0, count: 8)
+        step.product.bias = shared.biases[bias] ?? append(bias)
+        shared.biases[bias] = step.product.bias
         planned.add(linear.matrix, packing, rows: linear.rowStarts.count, exceedsL1: exceedsL1)
     }
 
@@ -288,14 +311,26 @@ struct Packer {
         case .rows: order = .rows
         case .gates(let gates): order = .gates(gates)
         }
-        let packing = IntegerPacking(linear.matrix, order: order, arithmetic: arithmetic)
+        let key = PackedShares.IntegerKey(
+            weights: ArrayIdentity(linear.matrix.weights), rows: linear.matrix.rows, columns: linear.matrix.columns,
+            order: linear.order, arithmetic: arithmetic)
+        let packing = shared.integers[key] ?? IntegerPacking(linear.matrix, order: order, arithmetic: arithmetic)
+        shared.integers[key] = packing
         let dense = PlannerCosts.integerCycles(packing, isSparse: false)
         let sparse = PlannerCosts.integerCycles(packing, isSparse: true)
         let isSparse = policy == .sparse || policy == .predicted && sparse < dense
-        let weights = isSparse ? packing.sparse() : packing.dense()
+        let weights: PackedShares.IntegerProduct
+        if let packed = shared.integerProducts[key] {
+            weights = packed
+        } else {
+            let made = isSparse ? packing.sparse() : packing.dense()
+            weights = PackedShares.IntegerProduct(
+                shape: made.shape, weights: append(made.bytes), panels: append(made.panels),
+                offsets: append(made.offsets))
+            shared.integerProducts[key] = weights
+        }
         let product = PackedIntegerProduct(
-            shape: weights.shape, weights: append(weights.bytes), panels: append(weights.panels),
-            offsets: append(weights.offsets),
+            shape: weights.shape, weights: weights.weights, panels: weights.panels, offsets: weights.offsets,
             groupOffsets: linear.isContiguous ? -1 : append(linear.groupOffsets), starts: append(linear.rowStarts),
             corrections: append(
                 packing.inPanelOrder(
@@ -341,18 +376,4 @@ struct CopyRun: BitwiseCopyable, Sendable {
     var source: Int32
     var destination: Int32
     var count: Int32
-}
-
-/// An integer matrix as packed. Offsets are in bytes from the start of the packed memory.
-struct PackedIntegerProduct: BitwiseCopyable {
-    var shape: IntegerShape
-    var weights: Int
-    var panels: Int
-    var offsets: Int
-    /// -1 where the groups of a row lie side by side.
-    var groupOffsets: Int
-    var starts: Int
-    var corrections: Int
-    var scales: Int
-    var bias: Int
 }

@@ -78,12 +78,14 @@ struct Placement: Sendable {
             live.removeAll { $0.last < first[index] }
             let size = Placement.size(list.buffers[index])
             var start = base
-            for taken in live.sorted(by: { $0.start < $1.start }) {
-                if taken.start - start >= size { break }
-                start = max(start, taken.end)
+            // In the order of their places.
+            var place = 0
+            while place < live.count, live[place].start - start < size {
+                start = max(start, live[place].end)
+                place += 1
             }
             offsets[index] = start
-            live.append((start, start + size, last[index]))
+            live.insert((start, start + size, last[index]), at: place)
             arenaBytes = max(arenaBytes, start + size)
         }
     }

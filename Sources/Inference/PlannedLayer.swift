@@ -19,7 +19,7 @@ struct LayerFigures {
     mutating func add(_ matrix: Matrix, _ packing: MatrixPacking, rows: Int, exceedsL1: Bool) {
         multiplyAdds += matrix.weights.count * rows
         weights += matrix.weights.count
-        nonZeroWeights += matrix.weights.count { $0 != 0 }
+        nonZeroWeights += packing.nonZeroCount
         blocks += packing.panels * packing.columns
         keptBlocks += packing.blockCount
         let blocks = packing.isSparse ? packing.blockCount : packing.panels * packing.columns
@@ -102,7 +102,7 @@ public struct PlannedLayer: Sendable, CustomStringConvertible {
     public let kernel: String
     /// `fp32` or `int8`.
     public let precision: String
-    /// Bytes of packed weights, indices and biases.
+    /// Bytes of packed weights, indices and biases; of weights that an earlier layer has, none.
     public let packedByteCount: Int
     /// Predicted time of the layer's products.
     public var predictedNanoseconds: Double { predicted.total }

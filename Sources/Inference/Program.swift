@@ -170,6 +170,7 @@ extension GraphCompiler {
     /// An input that the caller gives, of any type.
     mutating func defineFreeInput(_ input: GraphValue) throws(ModelError) {
         let shape = try fixedShape(input)
+        current = input.name
         let operand = try allocate(shape.reduce(1, *), Storage(input.elementType), place: .pinned)
         list.inputs[input.name] = (operand, shape, input.elementType)
         values[input.name] = ShapedValue(
@@ -182,6 +183,10 @@ extension GraphCompiler {
             throw .value(name: output.name, reason: "the output is not computed")
         }
         let node = Node(name: output.name, operatorName: "output", inputs: [], outputs: [])
-        list.outputs[output.name] = (try view(of: value, node), value.type)
+        current = output.name
+        let view = try view(of: value, node)
+        // Every run makes a tensor of it.
+        try spendBytes(12 * view.count)
+        list.outputs[output.name] = (view, value.type)
     }
 }

@@ -65,11 +65,18 @@ extension StreamAnalysis {
     }
 
     /// Whether the node only says which positions of the axis it means.
-    func isAlias(_ node: Node) -> Bool {
-        guard node.operatorName == "Slice" || node.operatorName == "Pad", let source = node.inputs.first,
-            let time = times[source], let output = node.outputs.first, times[output] != nil
+    func isAlias(_ node: Node) throws(ModelError) -> Bool {
+        guard let source = node.inputs.first, let time = times[source], let output = node.outputs.first,
+            times[output] != nil
         else { return false }
-        return shape(output)[time.axis] != shape(source)[time.axis]
+        switch node.operatorName {
+        case "Slice": return shape(output)[time.axis] != shape(source)[time.axis]
+        case "Pad":
+            // As many before as are taken away behind shift the ticks: the extent stays.
+            let amounts = try compiler.padAmounts(node, rank: shape(source).count)
+            return amounts.before[time.axis] != 0 || amounts.after[time.axis] != 0
+        default: return false
+        }
     }
 
     mutating func time(_ node: Node) throws(ModelError) -> TimeAxis? {
@@ -193,12 +200,14 @@ extension StreamAnalysis {
     func sliced(_ node: Node, _ time: TimeAxis) throws(ModelError) -> TimeAxis? {
         let plain = View(Operand(buffer: 0, count: 0), shape: shape(node.inputs[0]))
         let view = try compiler.sliced(node, plain)
+        let step = plain.strides[time.axis]
+        // Turned round, a tick would move the other way.
+        guard view.shape[time.axis] == 1 || view.strides[time.axis] == step else { return nil }
         if view.shape[time.axis] == plain.shape[time.axis] { return time }
         // A part of the ticks, and of nothing else.
         var rest = view.shape
         rest[time.axis] = plain.shape[time.axis]
-        let step = plain.strides[time.axis]
-        guard rest == plain.shape, view.shape[time.axis] == 1 || view.strides[time.axis] == step else { return nil }
+        guard rest == plain.shape else { return nil }
         return time.moved(by: view.start / step, extent: view.shape[time.axis])
     }
 
@@ -219,13 +228,16 @@ extension StreamAnalysis {
         let extents = shape(node.inputs[0])
         guard time.axis >= 2 else { return nil }
         let kernel: [Int]
+        var roundsUp = false
         if node.operatorName == "Conv" {
             kernel = Array(shape(node.inputs[1])[2...])
         } else {
             guard case .integers(let stated)? = node.attributes["kernel_shape"] else { return nil }
             kernel = stated.map { Int($0) }
+            roundsUp = try compiler.integerAttribute(node, "ceil_mode", default: 0) != 0
         }
-        let window = try compiler.slidingWindow(node, extents: Array(extents[2...]), kernel: kernel)
+        let window = try compiler.slidingWindow(
+            node, extents: Array(extents[2...]), kernel: kernel, roundsUp: roundsUp)
         let axis = time.axis - 2
         guard window.strides[axis] == 1 else {
             reasons[node.key] = "it takes steps of \(window.strides[axis]) along the ticks"
@@ -252,10 +264,11 @@ extension StreamAnalysis {
             guard transposesFirst ? time.axis == 1 : time.axis != shape(first).count - 1 else { return nil }
             return time.with(axis: transposesFirst ? kept - 1 : time.axis)
         }
-        if !isGemm, let time = times[second], isConstant(first), shape(first).count <= 2 {
+        if !isGemm, let time = times[second], isConstant(first), shape(first).count <= 2, shape(second).count >= 2 {
             let last = shape(second).count - 1
-            guard time.axis == last || time.axis < last - 1 else { return nil }
-            return time.with(axis: time.axis + rank - shape(second).count)
+            // Of a constant vector the result has no rows: the axes before those stay where they are.
+            if time.axis == last { return time.with(axis: rank - 1) }
+            return time.axis < last - 1 ? time : nil
         }
         return nil
     }

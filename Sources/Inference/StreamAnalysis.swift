@@ -14,6 +14,10 @@ struct StreamAnalysis {
     var reaches: [String: Int] = [:]
     var windows: [String: SlidingWindow] = [:]
     var staggered: [String: Int] = [:]
+    /// Nodes that are computed for their whole window, by their first output, though their values move.
+    private var whole: Set<String> = []
+    /// Times that a plan is made, each with more such nodes.
+    private static let passes = 8
 
     init(_ compiler: GraphCompiler) {
         self.compiler = compiler
@@ -21,10 +25,12 @@ struct StreamAnalysis {
 
     func shape(_ name: String) -> [Int] { compiler.values[name]?.shape ?? [] }
 
-    func isConstant(_ name: String) -> Bool {
-        if case .constant = compiler.values[name]?.value { return true }
-        return false
+    func constant(_ name: String) -> Tensor? {
+        if case .constant(let tensor)? = compiler.values[name]?.value { return tensor }
+        return nil
     }
+
+    func isConstant(_ name: String) -> Bool { constant(name) != nil }
 
     mutating func plan(features: String, window: Int) throws(ModelError) -> StreamPlan {
         times[features] = TimeAxis(axis: 1, shift: window - 1, low: 0, high: window - 1)
@@ -40,7 +46,34 @@ struct StreamAnalysis {
                 for output in node.outputs where !output.isEmpty { times[output] = time }
             }
         }
+        var plan = try demands(nodes)
+        for _ in 0..<StreamAnalysis.passes {
+            let stuck = lacking(plan, features: features)
+            if stuck.isEmpty { return plan }
+            whole.formUnion(stuck)
+            plan = try demands(nodes)
+        }
+        // Enough of it: nothing is streamed.
+        whole = Set(nodes.map(\.key))
         return try demands(nodes)
+    }
+
+    /// Streamed nodes that read, beside a streamed value, one computed anew for its window that does not hold the ticks
+    /// that they need: those are cut off, or padding.
+    private func lacking(_ plan: StreamPlan, features: String) -> [String] {
+        var inRings: Set<String> = [features]
+        var stuck: [String] = []
+        for node in compiler.graph.nodes where plan.streamed[node.key] != nil {
+            guard node.inputs.contains(where: { inRings.contains($0) }) else { continue }
+            inRings.formUnion(node.outputs)
+            let reach = plan.reach[node.key] ?? 0
+            let holds = node.inputs.allSatisfy { name in
+                guard let time = times[name], !inRings.contains(name) else { return true }
+                return time.shift <= time.high && time.shift - reach >= time.low
+            }
+            if !holds { stuck.append(node.key) }
+        }
+        return stuck
     }
 
     // MARK: Backwards: what is read of each value
@@ -64,6 +97,11 @@ struct StreamAnalysis {
         for node in nodes.reversed()
         where node.inputs.contains(where: { times[$0] != nil || staggered[$0] != nil }) {
             let outputs = node.outputs.filter { !$0.isEmpty }
+            if outputs.allSatisfy(isConstant) {
+                // A shape reads no elements.
+                for name in outputs { plan.constants[name] = constant(name) }
+                continue
+            }
             if staggered[node.key] != nil, !spoilt.contains(node.key) {
                 plan.staggered[node.key] = staggered[node.key]
                 if StreamAnalysis.recurrent.contains(node.operatorName) {
@@ -77,7 +115,7 @@ struct StreamAnalysis {
             if let source = node.inputs.first, staggered[source] != nil, try isLast(node) { continue }
             for name in node.inputs where staggered[name] != nil { spoilt.insert(name) }
             let isStreamed = outputs.allSatisfy { name in
-                guard let time = times[name] else { return false }
+                guard let time = times[name], !whole.contains(node.key) else { return false }
                 if let high = moving[name], time.low > 0 || time.high < high { return false }
                 guard let range = wanted[name] else { return true }
                 return range.low >= time.low && range.high <= time.high
@@ -91,7 +129,7 @@ struct StreamAnalysis {
                 plan.streamed[output] = times[output]
                 plan.lags[output] = max(plan.lags[output] ?? 0, lag)
             }
-            if isAlias(node), let source = node.inputs.first {
+            if try isAlias(node), let source = node.inputs.first {
                 plan.aliases.insert(name)
                 // Padding has a row of its own: it ends what is pending of a value.
                 if node.operatorName == "Pad" { continue }

@@ -36,6 +36,8 @@ struct StreamPlan {
     var windows: [String: SlidingWindow] = [:]
     /// The position that a node picks of a streamed value, by the node's first output.
     var picked: [String: Int] = [:]
+    /// What is known without a tick of values that move: shapes.
+    var constants: [String: Tensor] = [:]
     /// Streamed values that are parts of others, or padded ones whose padding nobody reads.
     var aliases: Set<String> = []
     /// The first nodes that need their whole window, with the reason: name, operator, reason.

@@ -49,12 +49,14 @@ extension TreeEnsemble {
         segments = TreeEnsemble.segments(
             trees: built.trees, branches: built.branches, leaves: leaves, votes: votes,
             targetCount: form.targetCount)
-        var elements = 0
-        for segment in segments {
-            let places = segment.trees.reduce(1) { $0 + 2 * trees[$1].branches.count + 1 }
-            elements += places * segment.targets.count
+        try form.builder.attributes.checkLimit("weights", tableElementCount, TreeLimits.tableElements)
+    }
+
+    /// Elements of the tables of all segments.
+    var tableElementCount: Int {
+        segments.reduce(0) { count, segment in
+            count + segment.targets.count * segment.trees.reduce(1) { $0 + 2 * trees[$1].branches.count + 1 }
         }
-        try form.builder.attributes.checkLimit("weights", elements, TreeLimits.tableElements)
     }
 
     /// Votes by leaf, those of one leaf in the order of the file.

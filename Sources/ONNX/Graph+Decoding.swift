@@ -92,6 +92,8 @@ private struct GraphReader {
 
     private func checkName(_ name: String, _ what: String) throws(ONNXError) {
         try check(name.utf8.count, "bytes in the name of \(what)", limits.nameBytes)
+        // Names that begin so are those of a compiler's own values.
+        guard !name.utf8.contains(0) else { throw .model(reason: "the name of \(what) holds a NUL character") }
     }
 
     private func opsets(_ protos: [Martlet_Onnx_OperatorSetIdProto]) throws(ONNXError) -> (Int, [String: Int]) {

@@ -5,4 +5,11 @@ extension Graph {
             name: "", irVersion: 0, opset: opset, otherOpsets: otherOpsets, inputs: [], outputs: [], nodes: nodes,
             initializers: [:], metadata: [:])
     }
+
+    /// The same graph with other nodes. Nothing is checked.
+    public func with(nodes: [Node]) -> Graph {
+        Graph(
+            name: name, irVersion: irVersion, opset: opset, otherOpsets: otherOpsets, inputs: inputs, outputs: outputs,
+            nodes: nodes, initializers: initializers, metadata: metadata)
+    }
 }

@@ -54,6 +54,31 @@ import Testing
             ]))
     }
 
+    @Test func `a state that takes two rows at a time is no ring, and keeps what the slice says`() throws {
+        var file = window([])
+        file.inputs = [("features", [1, 1, 2]), ("state_rows", [1, 3, 2])]
+        file.outputs.append(("state_rows_next", [1, 3, 2]))
+        file.nodes =
+            [
+                .init(op: "Concat", inputs: ["features", "features"], outputs: ["both"], integers: [("axis", 1)]),
+                .init(op: "Concat", inputs: ["state_rows", "both"], outputs: ["rows"], integers: [("axis", 1)]),
+                .init(op: "Slice", inputs: ["rows", "one", "four", "one"], outputs: ["state_rows_next"]),
+                .init(op: "Slice", inputs: ["state_rows_next", "zero", "three", "one"], outputs: ["part"]),
+                .init(op: "Flatten", inputs: ["part"], outputs: ["flat"], integers: [("axis", 1)]),
+            ] + file.nodes
+        file.floats[0] = ("w", [6, 3], (0..<18).map { Float($0 % 7) / 4 - 0.5 })
+        file.integers += [("one", [1], [1]), ("four", [1], [4]), ("zero", [1], [0]), ("three", [1], [3])]
+        let verification = try ModelVerification(onnx: file.bytes, stored: [:])
+        #expect(try verification.checkScalarTwin().status == .passed)
+        // The state is the last row of the tick before it and the first rows of this one, twice.
+        file.nodes[2] = .init(op: "Slice", inputs: ["rows", "one", "end", "one"], outputs: ["kept"])
+        file.nodes.insert(
+            .init(op: "Slice", inputs: ["kept", "zero", "three", "one"], outputs: ["state_rows_next"]), at: 3)
+        file.integers.append(("end", [1], [.max]))
+        let plain = try ModelVerification(onnx: file.bytes, stored: [:])
+        #expect(try verification.outputs().map(\.values) == plain.outputs().map(\.values))
+    }
+
     @Test func `a state is a ring, too, if what its rows are cut by are nodes`() throws {
         func file(_ constants: [ModelFile.NodeText], _ integers: [(String, [Int64], [Int64])]) -> ModelFile {
             var file = window([])

@@ -52,6 +52,40 @@ import Testing
         #expect(try mean([], [("kernel_shape", [2]), ("strides", [2]), ("pads", [0, 0])]) == [3, 8])
     }
 
+    @Test func `an offset that rounds what it is added to is not merged with what takes it away again`() throws {
+        // 1.5 · 2^23: the sum has no bits below 1.
+        var file = graph(
+            [
+                .init(op: "Mul", inputs: ["x", "two"], outputs: ["double"]),
+                .init(op: "Add", inputs: ["double", "magic"], outputs: ["sum"]),
+                .init(op: "Sub", inputs: ["sum", "magic"], outputs: ["y"]),
+            ], from: [1, 4], to: [1, 4])
+        file.floats = [("two", [], [2]), ("magic", [], [12_582_912])]
+        #expect(try run(file, [0.3, 0.7, -1.3, 20.2]) == [1, 1, -3, 40])
+        // The same behind a product, whose bias would take in the sum.
+        file.nodes[0] = .init(op: "MatMul", inputs: ["x", "twice"], outputs: ["double"])
+        file.nodes.insert(.init(op: "Add", inputs: ["double", "half"], outputs: ["raised"]), at: 1)
+        file.nodes[2].inputs[0] = "raised"
+        let diagonal = (0..<16).map { Float($0 % 5 == 0 ? 2 : 0) }
+        file.floats += [("twice", [4, 4], diagonal), ("half", [], [0.5])]
+        #expect(try run(file, [0.3, 0.7, -1.3, 20.2]) == [1, 2, -2, 41])
+    }
+
+    @Test func `parts of unequal size without a list of sizes are for operator set 18 and later`() throws {
+        var file = graph(
+            [
+                .init(op: "Split", inputs: ["x"], outputs: ["y", "rest"], integers: [("axis", 1), ("num_outputs", 2)])
+            ], from: [1, 5], to: [1, 3])
+        file.opset = 18
+        #expect(try run(file, [1, 2, 3, 4, 5]) == [1, 2, 3])
+        file.opset = 17
+        file.nodes[0].integers = [("axis", 1)]
+        #expect(
+            throws: ModelError.node(
+                name: "node0", operator: "Split", reason: "2 equal parts of axis 1 of shape [1, 5]")
+        ) { try AnyModel(onnx: file.bytes) }
+    }
+
     @Test(arguments: [Int64.max, .max - 1, .min, -1])
     func `a size of blocks beyond all shapes is no trap`(_ size: Int64) {
         var file = graph(

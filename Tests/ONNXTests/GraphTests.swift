@@ -112,6 +112,14 @@ import Testing
         #expect(error(parts) == .model(reason: "it imports no operator set"))
     }
 
+    @Test func `a name with a NUL, as only a compiler's own values have, is refused`() {
+        var parts = FileParts()
+        parts.nodes = [
+            FileParts.node("Relu", ["x"], ["\u{0}hidden"]), FileParts.node("Relu", ["\u{0}hidden"], ["y"]),
+        ]
+        #expect(error(parts) == .model(reason: "the name of a value holds a NUL character"))
+    }
+
     @Test(arguments: [1, 6, 12, 27] as [Int64]) func `every version of the operator set is read`(
         _ version: Int64
     ) throws {

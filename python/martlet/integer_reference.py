@@ -1,6 +1,7 @@
 """The integer reference: what a quantised model gives, to the bit, without any runtime.
 
-A MatMul, Gemm or Conv whose two operands come from DequantizeLinear, the weight a constant, is computed in whole numbers:
+A MatMul, Gemm or Conv whose two operands come from DequantizeLinear, the weight a constant and the other one perhaps through
+paddings with zeros and changes of layout, is computed in whole numbers:
 acc = Σ (q - zero) · (weight - zero), then float32(acc) · float32(scale · weight's scale), then + bias, each rounded once. So are
 the products of an LSTM's or a GRU's input and previous state. A MatMul, Gemm or recurrent product in floats is summed in the
 engine's chains, and a chain of Add, Sub, Mul and Div with constants is the engine's one fused multiply-add. The gates, Sigmoid,
@@ -34,6 +35,10 @@ LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723e-6
 EXP_C = (1.0, 1.0, 0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814467)
 EXP_LOW = -104.0
 AREA_C = (0.33333206, 0.2001085, 0.13999571, 0.1401223)
+#: Operators that only say where elements are: through them quantised values stay such.
+LAYOUT = {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Split"}
+#: The greatest offset of a map that is merged with another one: a greater one rounds what it is added to.
+MERGED_OFFSET_MAX = 1_048_576.0
 #: The largest part of a folded offset.
 FOLDED_OFFSET_MAX = 32.0
 
@@ -229,6 +234,7 @@ class IntegerReference:
         self.graph = model.graph
         self.constants = {array.name: numpy_helper.to_array(array) for array in self.graph.initializer}
         self.producers = {output: node for node in self.graph.node for output in node.output}
+        self.places = {output: place for place, node in enumerate(self.graph.node) for output in node.output}
         self.attributes = [
             {item.name: helper.get_attribute_value(item) for item in node.attribute} | {"output_count": len(node.output)}
             for node in self.graph.node]
@@ -272,6 +278,8 @@ class IntegerReference:
     def _quantised_operand(self, name, values, is_weight):
         """(whole numbers less their zero point, scale, axis) of a DequantizeLinear's output, or nothing."""
         node = self.producers.get(name)
+        if node is not None and not is_weight and self._moves(node, values):
+            return self._moved_operand(node, name, values)
         if node is None or node.op_type != "DequantizeLinear" or (is_weight and node.input[0] not in self.constants):
             return None
         levels, scale = values[node.input[0]], np.asarray(values[node.input[1]], np.float32)
@@ -279,9 +287,47 @@ class IntegerReference:
         zero = values[node.input[2]] if len(node.input) > 2 and node.input[2] else np.zeros((), levels.dtype)
         return levels.astype(np.int64) - along(zero, levels.ndim, axis).astype(np.int64), scale, axis
 
+    def _moves(self, node, values):
+        """Whether a node only moves the elements of its first input, or puts zeros around them."""
+        if node.op_type == "Gather":
+            index = np.asarray(values[node.input[1]])
+            steps = np.diff(index.reshape(-1))
+            return index.ndim <= 1 and index.size > 0 and not (steps == 0).any() and (steps == steps[:1]).all()
+        if node.op_type == "Pad":
+            fill = values[node.input[2]] if len(node.input) > 2 and node.input[2] else 0
+            mode = next((item.s for item in node.attribute if item.name == "mode"), b"constant")
+            return mode == b"constant" and fill == 0 and self._keeps_zero(node.input[0])
+        return node.op_type in LAYOUT
+
+    def _moved_operand(self, node, name, values):
+        source = self._quantised_operand(node.input[0], values, is_weight=False)
+        if source is None or source[1].size != 1:
+            return None
+        result = self._evaluate(node, self.attributes[self.places[name]], {**values, node.input[0]: source[0]})
+        if isinstance(result, (tuple, list)):
+            result = result[list(node.output).index(name)]
+        return result, source[1], source[2]
+
+    def _keeps_zero(self, name):
+        """Whether zeros around a quantised value may be quantised like it: no Clip before QuantizeLinear keeps them out."""
+        node, scale = self.producers.get(name), None
+        while node is not None and node.op_type in LAYOUT | {"Gather", "Pad", "DequantizeLinear", "QuantizeLinear"}:
+            if node.op_type == "QuantizeLinear":
+                scale = self.constants[node.input[1]]
+            elif node.op_type in ("Pad", "DequantizeLinear") and scale is not None:
+                return True
+            node = self.producers.get(node.input[0])
+        if node is None or node.op_type != "Clip" or scale is None:
+            return True
+        bounds = [self.constants.get(name) for name in node.input[1:]]
+        low, high = (None if bound is None else np.rint(bound / scale) for bound in (*bounds, None, None)[:2])
+        return (low is None or low <= 0) and (high is None or high >= 0)
+
     def _product(self, node, attributes, values):
         first, weight = node.input[0], node.input[1]
         x = self._quantised_operand(first, values, is_weight=False)
+        if node.op_type == "Conv" and any(attributes.get("pads", [])) and not self._keeps_zero(first):
+            x = None
         w = self._quantised_operand(weight, values, is_weight=True)
         if x is not None and (x[1].size != 1 or w is None):
             x = None
@@ -375,8 +421,10 @@ class IntegerReference:
         if node.op_type == "Add" and producer is not None and producer.op_type in ("MatMul", "Gemm", "Conv"):
             return None
         base, scale, offset = value, np.ones(value.shape), np.zeros(value.shape)
-        if name in self.affine and self.uses[name] == 1:
-            base, scale, offset = self.affine[name]
+        rounds = node.op_type in ("Add", "Sub") and np.abs(constant).max(initial=0) > MERGED_OFFSET_MAX
+        if name in self.affine and self.uses[name] == 1 and not rounds:
+            if np.abs(self.affine[name][2]).max(initial=0) <= MERGED_OFFSET_MAX:
+                base, scale, offset = self.affine[name]
         constant = constant.astype(np.float64)
         if node.op_type == "Add":
             offset = offset + constant

@@ -20,10 +20,15 @@ import pathlib
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from . import bench_models, integer_reference
 
+#: ONNX Runtime's names of element types.
+TYPES = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
+    "tensor(int8)": np.int8, "tensor(int16)": np.int16, "tensor(int32)": np.int32, "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8, "tensor(uint16)": np.uint16, "tensor(uint32)": np.uint32, "tensor(uint64)": np.uint64}
 TOLERANCE = 1e-5
 QUANTUM_SHARE = 0.999
 RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
@@ -86,7 +91,11 @@ def compare_quanta(name, found, expected, quantum, leading):
 
 def quantum_of(graph, output):
     """The scale of the QuantizeLinear nodes that an output's path leads back to first; the greatest, if there are several."""
-    constants = {array.name: array for array in graph.initializer}
+    constants = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            value = helper.get_attribute_value(node.attribute[0])
+            constants[node.output[0]] = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.array(value)
     producers = {name: node for node in graph.node for name in node.output}
     scales, waiting, seen = [], [output], set()
     while waiting:
@@ -96,7 +105,7 @@ def quantum_of(graph, output):
             continue
         seen.add(name)
         if node.op_type == "QuantizeLinear" and node.input[1] in constants:
-            scales.append(float(numpy_helper.to_array(constants[node.input[1]]).max()))
+            scales.append(float(constants[node.input[1]].max()))
         else:
             waiting += node.input
     return max(scales, default=0.0)
@@ -128,15 +137,13 @@ def verify_graph(model, inputs, engine):
     """The checks of a free graph. A symbolic extent counts as 1; an input without rows is zero."""
     is_quantised = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     runtime = bench_models.session(model, is_optimised=not is_quantised)
-    types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(int32)": np.int32,
-             "tensor(bool)": np.bool_, "tensor(float16)": np.float16}
     results = {name: [] for name in engine}
     for tick in range(len(next(iter(engine.values()), []))):
         feeds = {}
         for item in runtime.get_inputs():
             shape = [extent if isinstance(extent, int) else 1 for extent in item.shape]
             value = inputs[item.name][tick] if item.name in inputs else np.zeros(shape)
-            feeds[item.name] = value.reshape(shape).astype(types.get(item.type, np.float32))
+            feeds[item.name] = value.reshape(shape).astype(TYPES[item.type])
         for name, value in zip(results, runtime.run(list(results), feeds)):
             results[name].append(np.asarray(value))
     for name, found in engine.items():

@@ -231,12 +231,107 @@ def quantized(net):
     net.head(net.last(value), 12)
 
 
+def turned(net):
+    """The ticks in the opposite order, which move the other way."""
+    start, end, axis, step = (net.constant(np.array([v])) for v in (-1, -2**31, 1, -1))
+    value = net.transposed(net.node("Slice", ["features", start, end, axis, step]))
+    net.head(net.last(net.node("Relu", [net.conv(value, 6, net.features, [3])])), 6)
+
+
+def shifted(net):
+    """The ticks two places later, beside the ticks as they are: as many positions as there were."""
+    late = net.node("Pad", [net.transposed(), net.constant(np.array([0, 0, 2, 0, 0, -2]))])
+    value = net.node("Relu", [net.conv(late, 6, net.features, [3])])
+    net.head(net.node("Concat", [net.last(value), net.last(net.transposed())], axis=1), 6 + net.features)
+
+
+def vector(net):
+    """A constant vector by a matrix of each tick."""
+    value = net.node("Reshape", ["features", net.constant(np.array([1, net.window, 2, net.features // 2]))])
+    value = net.node("Tanh", [net.node("MatMul", [net.constant(net.weights(1, 2)[0]), value])])
+    value = net.node("MatMul", [value, net.constant(net.weights(net.features // 2, 6))])
+    net.head(net.last(value, axis=1), 6)
+
+
+def squeezed(net):
+    """All axes of one position away, of a value that moves and of one whose windows are under way."""
+    value = net.node("Squeeze", [net.node("MatMul", ["features", net.constant(net.weights(net.features, 7))])])
+    value = net.node("Concat", [value, net.node("Tanh", [value])], axis=1)
+    value = net.node("MatMul", [value, net.constant(net.weights(14, 5))])
+    value = net.node("Reshape", [value, net.constant(np.array([net.window, 1, 5]))])
+    w, r, b = net.weights(1, 24, 5), net.weights(1, 24, 6), net.weights(1, 48)
+    value = net.node("Squeeze", [net.node("LSTM", [value, *map(net.constant, (w, r, b))], hidden_size=6)])
+    net.head(net.node("Gather", [value, net.constant(np.array(-1))], axis=0), 6)
+
+
+def last_state(net):
+    """Two GRUs as PyTorch writes them where only the last state of the second one is wanted."""
+    value, inputs = net.node("Transpose", ["features"], perm=[1, 0, 2]), net.features
+    for units, outputs in ((8, ["sequence", ""]), (5, ["", "state"])):
+        weights = (net.weights(1, 3 * units, inputs), net.weights(1, 3 * units, units), net.weights(1, 6 * units))
+        net.nodes.append(helper.make_node(
+            "GRU", [value, *map(net.constant, weights)], outputs, name=f"GRU{units}", hidden_size=units, linear_before_reset=1))
+        value, inputs = net.node("Squeeze", ["sequence", net.constant(np.array([1]))]) if outputs[0] else "state", units
+    net.head(value, 5)
+
+
+def rounded_up(net):
+    """A pool over more columns than there are."""
+    value = net.node("Reshape", ["features", net.constant(np.array([1, 1, net.window, net.features]))])
+    size = net.features + 1
+    value = net.node("MaxPool", [value], kernel_shape=[2, size], strides=[1, size], ceil_mode=1)
+    value = net.node("Tanh", [net.conv(value, 6, 1, [2, 1])])
+    net.head(net.last(value), 6)
+
+
+def shape_of(net):
+    """The shape of a padded convolution, and a part of it that sees no padding."""
+    value = net.node("Relu", [net.conv(net.transposed(), 6, net.features, [3], pads=[2, 0])])
+    value = net.node("Reshape", [value, net.node("Shape", [value])])
+    net.head(net.last(value), 6)
+
+
+def quantized_padded(net):
+    """Bytes that are padded along the ticks or the columns, in a convolution and before it, then read whole."""
+    def codes(value):
+        low, high = net.constant(np.float32(-2)), net.constant(np.float32(2))
+        scale, zero = net.constant(np.float32(4 / 126)), net.constant(np.uint8(64))
+        value = net.node("QuantizeLinear", [net.node("Clip", [value, low, high]), scale, zero])
+        return net.node("DequantizeLinear", [value, scale, zero])
+
+    def weight(*shape):
+        values = net.constant(net.random.integers(-63, 64, shape).astype(np.int8))
+        scale = net.constant(np.full(shape[0], 0.01, np.float32))
+        return net.node("DequantizeLinear", [values, scale, net.constant(np.zeros(shape[0], np.int8))], axis=0)
+
+    value = net.node("Reshape", ["features", net.constant(np.array([1, 1, net.window, net.features]))])
+    value = codes(net.conv(value, 4, 1, [1, 2], strides=[1, 2]))
+    inside = net.node("Conv", [value, weight(4, 4, 2, 3)], pads=[0, 1, 0, 1])
+    around = net.node("Pad", [value, net.constant(np.array([0, 0, 0, 1, 0, 0, 0, 1]))])
+    value = net.node("Add", [inside, net.node("Conv", [around, weight(4, 4, 2, 3)])])
+    value = net.node("Conv", [codes(value), weight(3, 4, 2, net.features // 2)], pads=[1, 0, 0, 0])
+    net.head(net.node("ReduceMean", [value], axes=[2, 3], keepdims=0), 3)
+
+
+def refilled(net):
+    """Ticks beside themselves with zeros for the newest two: read whole, and where no zero is seen."""
+    start, end, axis = (net.constant(np.array([v])) for v in (0, -2, 1))
+    older = net.node("Slice", ["features", start, end, axis])
+    filled = net.node("Pad", [older, net.constant(np.array([0, 0, 0, 0, 2, 0]))])
+    value = net.node("Tanh", [net.node("Add", ["features", filled])])
+    picked = net.node("Gather", [value, net.constant(np.array(-4))], axis=1)
+    net.head(net.node("Add", [picked, net.node("ReduceMean", [filled], axes=[1], keepdims=0)]), net.features)
+
+
 MODELS = {
     "tcn": (tcn, 7, 5), "tcn_short": (tcn, 6, 5), "tcn_residual": (tcn_residual, 15, 5),
     "tcn_chomped": (tcn_chomped, 9, 6), "picked": (picked, 5, 7), "pooled": (pooled, 8, 5),
     "strided": (strided, 9, 4), "book": (book, 12, 8), "bilinear": (bilinear, 6, 5),
     "recurrent": (recurrent, 5, 6), "attention": (attention, 6, 5), "quantized": (quantized, 7, 8),
     "stacked": (stacked, 5, 6), "recurrent_batched": (recurrent_batched, 6, 5), "spoilt": (spoilt, 4, 5),
+    "turned": (turned, 7, 5), "shifted": (shifted, 8, 5), "vector": (vector, 5, 8), "squeezed": (squeezed, 6, 5),
+    "last_state": (last_state, 6, 5), "rounded_up": (rounded_up, 6, 4), "shape_of": (shape_of, 7, 5),
+    "quantized_padded": (quantized_padded, 6, 8), "refilled": (refilled, 7, 5),
 }
 
 

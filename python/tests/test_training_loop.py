@@ -10,11 +10,11 @@ from support import BIN
 jax = pytest.importorskip("jax")
 onnx = pytest.importorskip("onnx")
 
-from martlet import labels  # noqa: E402
 from martlet.training import checkpoint, engine, export, heads, inference, loop, networks, pruning  # noqa: E402
 from martlet.training.batches import Examples, TrainingError  # noqa: E402
 from martlet.training.distillation import TEACHER, TEACHER_HIDDEN, Distillation, ensemble  # noqa: E402
 from martlet.training.loop import Settings  # noqa: E402
+from martlet.training.metrics import f1_scores  # noqa: E402
 from martlet.training.pruning import Pruning  # noqa: E402
 from martlet.training.quantization import Quantization  # noqa: E402
 
@@ -51,7 +51,7 @@ def f1(examples, weights, net=NET, ranges=None):
     """Macro F1 on the test part."""
     found = inference.outputs(net, HEADS, weights, examples.features, examples.reset, ranges)["probabilities"]
     guess, expected = found[TEST_FROM:, 0].argmax(axis=1), examples.targets["classes"][TEST_FROM:, 0]
-    return labels.f1_scores(expected, guess)["macro_f1"]
+    return f1_scores(expected, guess)["macro_f1"]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ public struct BlockShape: Equatable, Sendable, CustomStringConvertible {
         for panel in panels {
             for first in stride(from: 0, to: map.columns, by: inputs) {
                 let columns = first..<min(first + inputs, map.columns)
-                let places = panel.flatMap { row in columns.map { map.places[row * map.columns + $0] } }
+                let places = panel.flatMap { row in columns.map { map.place(row, $0) } }
                     .filter { $0 >= 0 }
                 if !places.isEmpty { blocks.append(places) }
             }

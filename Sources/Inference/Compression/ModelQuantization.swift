@@ -243,7 +243,7 @@ struct QuantizedWeight {
             (shape, axis) = ([map.columns, map.rows], 1)
             elements = (0..<map.rows * map.columns).map { index in
                 let (column, row) = (index / map.rows, index % map.rows)
-                return (map.places[row * map.columns + column], row)
+                return (map.place(row, column), row)
             }
         case "MatMul", "Gemm":
             (shape, axis) = ([map.rows, map.columns], 0)

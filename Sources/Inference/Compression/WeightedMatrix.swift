@@ -108,9 +108,9 @@ struct WeightFinder {
         }
         if isTransposed { outputsFirst.toggle() }
         let (outputs, inputs) = outputsFirst ? (shape[0], shape[1]) : (shape[1], shape[0])
-        let map = WeightMap(rows: outputs, columns: inputs) { row, column in
-            outputsFirst ? row * inputs + column : column * outputs + row
-        }
+        let map = WeightMap(
+            rows: outputs, columns: inputs, rowStride: outputsFirst ? inputs : 1,
+            columnStride: outputsFirst ? 1 : outputs)
         return WeightedMatrix(
             nodes: [index], name: node.name, operatorName: node.operatorName, role: .linear,
             weightInput: isRight ? 1 : 0, activationInput: isRight ? 0 : 1, constant: constant, map: map, gates: 1,
@@ -133,12 +133,7 @@ struct WeightFinder {
             throw Skipped(reason: "it has too many weights")
         }
         // As the engine has it: positions, then the channels of all groups.
-        let map = WeightMap(rows: outputs, columns: positions * channels) { row, column in
-            let (position, channel) = (column / channels, column % channels)
-            let local = channel - row / (outputs / groups) * perGroup
-            guard local >= 0, local < perGroup else { return -1 }
-            return (row * perGroup + local) * positions + position
-        }
+        let map = WeightMap(outputs: outputs, groups: groups, channelsPerGroup: perGroup, positions: positions)
         return WeightedMatrix(
             nodes: [index], name: node.name, operatorName: node.operatorName, role: .linear, weightInput: 1,
             activationInput: 0, constant: constant, map: map, gates: 1, isLast: false)
@@ -163,7 +158,8 @@ struct WeightFinder {
                 _ constant: WeightConstant, _ rows: Range<Int>, gates: Int, columns: Int, _ role: WeightedMatrix.Role
             ) {
                 let first = direction * shape[1] + rows.lowerBound
-                let map = WeightMap(rows: rows.count, columns: columns) { ($0 + first) * columns + $1 }
+                let map = WeightMap(
+                    rows: rows.count, columns: columns, offset: first * columns, rowStride: columns, columnStride: 1)
                 result.append(
                     WeightedMatrix(
                         nodes: [index], name: node.name, operatorName: node.operatorName, role: role,
@@ -268,7 +264,7 @@ extension WeightedMatrix {
     /// Whether it is the same part of the same constant in the same role.
     fileprivate func isSame(as other: WeightedMatrix) -> Bool {
         constant.tensor.name == other.constant.tensor.name && gates == other.gates && role == other.role
-            && map.rows == other.map.rows && map.places == other.map.places
+            && map == other.map
     }
 
     /// Weights that the matrix has in the file: those of absent connections of a grouped convolution do not count.

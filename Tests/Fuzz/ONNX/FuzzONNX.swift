@@ -29,41 +29,45 @@ public func fuzzONNX(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// Compiles a graph and runs it once on zeros, if its inputs are of known and small shapes.
+/// Compiles a graph and runs it once on values of both signs, some of them beyond what an index or a code may be, if its
+/// inputs are small. A symbolic extent is 1, as it is for the program.
 private func run(_ graph: Graph, _ policy: KernelPolicy) {
     guard let program = try? Program(graph: graph, kernels: policy) else { return }
     var inputs: [String: Tensor] = [:]
-    for input in graph.inputs {
-        guard let tensor = zeros(input) else { return }
+    for (index, input) in graph.inputs.enumerated() {
+        guard let tensor = tensor(input, seed: index) else { return }
         inputs[input.name] = tensor
     }
     _ = try? program.run(inputs)
 }
 
-private func zeros(_ value: GraphValue) -> Tensor? {
+private func tensor(_ value: GraphValue, seed: Int) -> Tensor? {
     var (shape, count) = ([Int](), 1)
-    for case .fixed(let extent) in value.shape {
+    for dimension in value.shape {
+        let extent = if case .fixed(let extent) = dimension { extent } else { 1 }
         shape.append(extent)
         let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-        guard !overflow, product <= 65_536 else { return nil }
+        guard extent >= 0, !overflow, product <= 65_536 else { return nil }
         count = product
     }
-    guard shape.count == value.shape.count else { return nil }
+    // -8 to 8, in an order without a short period.
+    let codes = (0..<count).map { ($0 &+ seed) &* 7919 % 17 - 8 }
+    let floats = codes.map { Float($0) * 0.5 }
     let elements: Tensor.Elements =
         switch value.elementType {
-        case .float: .float(Array(repeating: 0, count: count))
-        case .double: .double(Array(repeating: 0, count: count))
-        case .float16: .float16(Array(repeating: 0, count: count))
-        case .bfloat16: .bfloat16(Array(repeating: 0, count: count))
-        case .int64: .int64(Array(repeating: 0, count: count))
-        case .int32: .int32(Array(repeating: 0, count: count))
-        case .int16: .int16(Array(repeating: 0, count: count))
-        case .int8: .int8(Array(repeating: 0, count: count))
-        case .uint64: .uint64(Array(repeating: 0, count: count))
-        case .uint32: .uint32(Array(repeating: 0, count: count))
-        case .uint16: .uint16(Array(repeating: 0, count: count))
-        case .uint8: .uint8(Array(repeating: 0, count: count))
-        case .bool: .bool(Array(repeating: false, count: count))
+        case .float: .float(floats)
+        case .double: .double(floats.map { Double($0) })
+        case .float16: .float16(floats)
+        case .bfloat16: .bfloat16(floats)
+        case .int64: .int64(codes.map { Int64($0) })
+        case .int32: .int32(codes.map { Int32($0) })
+        case .int16: .int16(codes.map { Int16($0) })
+        case .int8: .int8(codes.map { Int8($0) })
+        case .uint64: .uint64(codes.map { UInt64(truncatingIfNeeded: $0) })
+        case .uint32: .uint32(codes.map { UInt32(truncatingIfNeeded: $0) })
+        case .uint16: .uint16(codes.map { UInt16(truncatingIfNeeded: $0) })
+        case .uint8: .uint8(codes.map { UInt8(truncatingIfNeeded: $0) })
+        case .bool: .bool(codes.map { $0 > 0 })
         }
     return Tensor(name: value.name, shape: shape, elements: elements)
 }
