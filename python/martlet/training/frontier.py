@@ -55,6 +55,7 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
     """
     if not all(0 < density < 1 for density in densities) or not 0 <= column < len(config.data.horizons):
         raise DataError(f"densities lie between 0 and 1, and --horizon is 0 to {len(config.data.horizons) - 1}")
+    plots.figure()
     engine.program()
     run.open_folder(config, folder, is_resumed=True)
     feeds = stages.feeds_of(config, folder)

@@ -47,6 +47,8 @@ def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
 
 def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> dict:
     """All stages; what metrics.json holds."""
+    # What is missing is said before the first hour, not after it.
+    plots.figure()
     if config.data.feeds:
         engine.program()
     open_folder(config, folder, is_resumed)
