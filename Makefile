@@ -130,10 +130,10 @@ bench-peers: build setup-test $(PEERS_VENV)/.stamp ## Measure the engine beside 
 replay: build ## Publish FEED (a DBN file) for a processor, at SPEED
 	@$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --speed $(SPEED)
 
-.PHONY: train-default
-train-default: build $(VENV)/.stamp ## Train the default model anew from the repository's feed
-	@$(BIN) features $(FEED) --out .build/features
-	@$(PYTHON) -m martlet.train --features .build/features --out $(MODEL)
+.PHONY: train
+train: build $(VENV)/.stamp ## Train the default model anew from the repository's feed (some minutes); goes on where it stopped
+	@$(PYTHON) -m martlet.training --martlet $(BIN) run python/configs/default.yaml --out .build/train-default --resume \
+		--save $(dir $(MODEL))
 
 .PHONY: fuzz-smoke
 fuzz-smoke: setup ## Fuzz the decoders and the importer for some seconds each

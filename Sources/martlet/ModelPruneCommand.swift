@@ -10,7 +10,7 @@ struct ModelPruneCommand: ParsableCommand {
         discussion: """
             Weights of MatMul, Gemm, Conv, LSTM, GRU and RNN, but for biases and the last layer. A block of a recurrent layer \
             is 8 units of every gate, whatever --block says of its outputs. Training after pruning keeps more of the quality; \
-            see python/martlet/train.py.
+            see docs/MODELS.md.
 
               martlet model prune model.onnx --density 0.25 --out pruned.onnx --calibrate day.dbn.zst
               martlet model prune model.onnx --block 8x4 --density 0.25 --out pruned.onnx    # to be quantised

@@ -3,7 +3,7 @@
     martlet features feeds/simulated_sim1_20240102_mixed.dbn.zst --out .build/features
     python python/examples/train_gru.py --features .build/features --out .build/gru.onnx
 
-Short on purpose: no pruning, no search. `python -m martlet.train` makes the better model.
+Short on purpose: no pruning, no search. `martlet-train run` makes the better model.
 """
 
 import argparse

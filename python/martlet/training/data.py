@@ -197,6 +197,8 @@ class Problem:
     trend_validation: np.ndarray
     trend_test: np.ndarray
     split: Split
+    #: Ticks after a reset that do not count.
+    warm_up: int
     #: [F] float32 each, of the training part: normalised = (features − mean) · scale.
     mean: np.ndarray
     scale: np.ndarray
@@ -261,7 +263,7 @@ def prepare(
     return Problem(
         data, horizons, label, list(alphas), *(np.stack(arrays, axis=1) for arrays in (classes, known)), ahead,
         *(np.stack(arrays, axis=1) for arrays in (returns, volatility)), *np.stack(parts, axis=2),
-        *_trend(data, split, is_warm, trend_ticks, trend_multiple), split, mean, scale)
+        *_trend(data, split, is_warm, trend_ticks, trend_multiple), split, warm_up, mean, scale)
 
 
 def _label_values(data: Data, horizon: Horizon, ahead: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
 #: No command here takes longer, or it hangs.
 TIMEOUT_SECONDS = 1_800
+#: Where `make build` puts the program, from the repository's root.
+BUILT = ".build/release/martlet"
 #: The kernels of the fast integer path have this in their names.
 FAST_KERNEL = "sevenBit"
 
@@ -23,23 +26,46 @@ class EngineError(RuntimeError):
 
 
 def program() -> str:
-    """The built program: the environment's MARTLET_BIN, or `martlet` on the path."""
-    found = os.environ.get("MARTLET_BIN") or shutil.which("martlet")
+    """The built program: the environment's MARTLET_BIN, what was built here, or `martlet` on the path."""
+    given = os.environ.get("MARTLET_BIN")
+    if given and not shutil.which(given):
+        raise EngineError(f"MARTLET_BIN (or --martlet) is {given}, which is no program; `make build` makes {BUILT}")
+    found = given or shutil.which(BUILT) or shutil.which("martlet")
     if not found:
-        raise EngineError("the program martlet is not found; build it with `make build` and set MARTLET_BIN to it")
+        raise EngineError(f"the program martlet is not found; `make build` makes it as {BUILT}, where it is found from "
+                          "the repository's root; or name it with --martlet or in the environment's MARTLET_BIN")
     return found
 
 
-def command(*arguments, accepted: tuple[int, ...] = (0,)) -> dict:
-    """The JSON object that a command prints."""
-    words = [program(), *map(str, arguments), "--json"]
+def run(*arguments, accepted: tuple[int, ...] = (0,)) -> str:
+    """What a command prints."""
+    words = [program(), *map(str, arguments)]
     try:
         result = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(f"{' '.join(words)}: {error}") from error
     if result.returncode not in accepted:
         raise EngineError(f"{' '.join(words)}: exit code {result.returncode}: {result.stderr.strip()}")
-    return json.loads(result.stdout)
+    return result.stdout
+
+
+def command(*arguments, accepted: tuple[int, ...] = (0,)) -> dict:
+    """The JSON object that a command prints."""
+    return json.loads(run(*arguments, "--json", accepted=accepted))
+
+
+def convert(format: str, inputs: list[pathlib.Path], out: pathlib.Path, sizes: Sequence[str] = ()) -> dict:
+    """Recorded data of another format as one DBN file; the report of what was superseded or missing."""
+    return command("convert", "--from", format, *inputs, "--out", out, *_sizes(sizes))
+
+
+def features(feeds: list[pathlib.Path], out: pathlib.Path, sizes: Sequence[str] = ()) -> None:
+    """The features of feeds that are one session, as `training.data.Data` reads them."""
+    run("features", *feeds, "--out", out, *_sizes(sizes))
+
+
+def _sizes(sizes):
+    return [word for size in sizes for word in ("--instrument", size)]
 
 
 def bench(path: pathlib.Path, steps: int = 20_000) -> dict:
@@ -52,10 +78,11 @@ def inspect(path: pathlib.Path) -> dict:
     return command("model", "inspect", path)
 
 
-def score(feeds: list[pathlib.Path], model: pathlib.Path, evaluate_from: float | str | None = None) -> dict:
-    """Metrics by horizon of `martlet score` over files that are one session."""
+def score(feeds: list[pathlib.Path], model: pathlib.Path, evaluate_from: float | int | str | None = None,
+          sizes: Sequence[str] = ()) -> dict:
+    """Metrics by horizon of `martlet score` over files that are one session; an integer is a time in ns."""
     options = [] if evaluate_from is None else ["--evaluate-from", evaluate_from]
-    return command("score", *feeds, "--model", model, "--passes", 1, *options)
+    return command("score", *feeds, "--model", model, "--passes", 1, *options, *_sizes(sizes))
 
 
 def verify(path: pathlib.Path, features: np.ndarray | None = None) -> list[dict]:
@@ -83,6 +110,6 @@ def frontier_row(path: pathlib.Path, steps: int = 20_000) -> dict:
     return {
         "file": path.name, "critical_path_p50_ns": times.get("critical_path_p50_ns", times["p50_ns"]),
         **{key: times[key] for key in ("p50_ns", "p99_ns", "density", "precision", "macs", "macs_executed")},
-        "bytes": path.stat().st_size,
+        "bytes": path.stat().st_size, "machine": times["machine"],
         "is_fast": all(FAST_KERNEL in layer["kernel"] for layer in integer),
         "layers": [{key: layer[key] for key in ("name", "kernel", "block_density", "precision")} for layer in layers]}

@@ -83,3 +83,27 @@ def f1_bars(path: pathlib.Path, groups: Sequence[str], scores: dict[str, Sequenc
     axes.axhline(1 / 3, color="black", linewidth=0.5, linestyle=":")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     save(drawing, path)
+
+
+def loss_plot(path: pathlib.Path, history: Sequence[dict]) -> None:
+    """Training and validation loss of each epoch."""
+    drawing, (axes,) = figure()
+    epochs = np.arange(1, len(history) + 1)
+    for key, name in (("training_loss", "training"), ("validation_loss", "validation")):
+        losses = [np.nan if line[key] is None else line[key] for line in history]
+        axes.plot(epochs, losses, marker="o", markersize=3, label=name)
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.legend()
+    save(drawing, path)
+
+
+def frontier_plot(path: pathlib.Path, names: Sequence[str], nanoseconds: Sequence[float], scores: Sequence[Interval],
+                  title: str) -> None:
+    """Macro F1 with its interval against the time of a tick."""
+    drawing, (axes,) = figure(width=8, height=5)
+    for name, time, score in zip(names, nanoseconds, scores):
+        reach = np.maximum([[score.value - score.low], [score.high - score.value]], 0)
+        axes.errorbar(time, score.value, yerr=reach, marker="o", capsize=2, elinewidth=0.8, linestyle="none")
+        axes.annotate(name, (time, score.value), textcoords="offset points", xytext=(5, 4), fontsize="small")
+    axes.set(title=title, xlabel="ns for a tick, p50 in the engine", ylabel="macro F1", xscale="log")
+    save(drawing, path)

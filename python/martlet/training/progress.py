@@ -21,3 +21,9 @@ class Progress:
     def close(self) -> None:
         if self.is_shown:
             print(file=sys.stderr)
+
+
+def stage(name: str | None) -> None:
+    """Says on a terminal what begins now; None at the end."""
+    if sys.stderr.isatty():
+        print("\033[2mdone\033[0m" if name is None else f"\033[1m{name}\033[0m", file=sys.stderr, flush=True)

@@ -1,0 +1,331 @@
+"""A run's configuration: YAML to checked dataclasses. docs/MODELS.md describes every key.
+
+Each section is a dataclass with defaults; `training`, `pruning`, `quantization` and `distillation` are those of the
+loop. A key that is not known, or a value of the wrong type or range, is refused in one line with what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import pathlib
+import types
+import typing
+from dataclasses import dataclass, field
+
+import yaml
+
+from . import networks
+from .data import DataError, Horizon
+from .distillation import Distillation
+from .heads import NAMES, Heads
+from .loop import Settings
+from .pruning import Pruning
+from .quantization import Quantization
+
+#: What `martlet convert` reads, beside DBN files, which need no conversion.
+FORMATS = ("dbn", "lobster", "binance")
+#: What a run trains; the position is trained by reinforcement.
+HEADS = tuple(name for name in NAMES if name != "position")
+BASELINES = ("majority", "persistence", "logistic", "trees")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text names the key and says what is allowed."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    #: Recorded feeds, one session in the order of time; relative to the folder that the program is started in.
+    feeds: tuple[str, ...] = ()
+    format: str = "dbn"
+    #: Instead of feeds: a folder that `martlet features` wrote. Then `martlet score` has nothing to check.
+    folder: str | None = None
+    #: DATASET/SYMBOL, needed where the folder holds several.
+    instrument: str | None = None
+    #: Tick and lot size where the feed does not say, as SYMBOL:tick=0.01,lot=1.
+    sizes: tuple[str, ...] = ()
+    #: Patterns such as order_flow_*; all features that fit one of them, in the order of the set …
+    features: tuple[str, ...] = ("*",)
+    #: … but for those that fit one of these.
+    without: tuple[str, ...] = ()
+    #: Ticks, or times such as 250ms.
+    horizons: tuple[int | str, ...] = (10, 20, 50, 100)
+    #: A threshold for each horizon; without it a third of the training labels is flat.
+    alphas: tuple[float, ...] | None = None
+    #: Shares of training, validation and test, in time.
+    shares: tuple[float, ...] = (0.6, 0.2, 0.2)
+    #: The least number of ticks left out before validation and test; never fewer than the longest horizon.
+    embargo: int = 0
+    #: Ticks after a reset that do not count; without it those that the features ask for.
+    warm_up: int | None = None
+    #: Ticks over which the trend is defined; needed by the head `trend`.
+    trend_ticks: int | None = None
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    names: tuple[str, ...] = ("probabilities",)
+    #: What each head's loss counts; 1 where it is not named.
+    shares: dict[str, float] = field(default_factory=dict)
+    volatility_target: str = "returns"
+    #: Whether BiN-C(TABL)'s own values are the logits.
+    is_direct: bool = False
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A network trained by the same loop on the same labels: a teacher, or a published model to stand beside."""
+
+    name: str
+    network: dict[str, object]
+    training: Settings = Settings()
+    #: Only for probabilities: whether the network's own values are the logits.
+    is_direct: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    #: Of the model in its file and in signal topics.
+    name: str
+    data: DataSettings = DataSettings()
+    #: `kind`, one of networks.KINDS, and its options.
+    network: dict[str, object] = field(default_factory=lambda: {"kind": "gru"})
+    heads: HeadSettings = HeadSettings()
+    training: Settings = Settings()
+    pruning: Pruning | None = None
+    quantization: Quantization | None = None
+    #: With teachers; without this section it has its defaults.
+    distillation: Distillation = Distillation()
+    #: Their mean is what the student learns from.
+    teachers: tuple[Peer, ...] = ()
+    #: Published models that stand beside it.
+    peers: tuple[Peer, ...] = ()
+    baselines: tuple[str, ...] = BASELINES
+    #: Whether the same network is trained without compression too, to stand beside it.
+    has_dense: bool = True
+    #: Whether class shares are divided out of the probabilities by a power that validation chooses, for macro F1.
+    is_tilted: bool = True
+    seed: int = 1
+
+
+#: By kind and key: the least and the greatest value (None for none), and whether these themselves are allowed.
+AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, True), (1, None, True), (0, None, False)
+SHARE, INNER_SHARE = (0, 1, True), (0, 1, False)
+RANGES: dict[tuple[type, str], tuple[float | None, float | None, bool]] = {
+    (kind, name): bounds for kind, values in {
+        Config: {"seed": AT_LEAST_0},
+        DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
+                       "trend_ticks": (2, None, True)},
+        HeadSettings: {"shares": AT_LEAST_0},
+        Settings: {"epochs": AT_LEAST_1, "learning_rate": ABOVE_0, "weight_decay": AT_LEAST_0, "warm_up": SHARE,
+                   "clip": ABOVE_0, "average_decay": SHARE, "lanes": AT_LEAST_1, "steps": AT_LEAST_1,
+                   "burn_in": AT_LEAST_0, "batch": AT_LEAST_1, "windows": AT_LEAST_1, "validation_every": AT_LEAST_1,
+                   "patience": AT_LEAST_1, "least_settled": SHARE},
+        Pruning: {"density": INNER_SHARE, "begin": SHARE, "end": SHARE, "every": AT_LEAST_1, "regrowth": SHARE},
+        Quantization: {"begin": SHARE, "percentile": (50, 100, True), "ticks": (100, None, True)},
+        Distillation: {"temperature": ABOVE_0, "share": SHARE, "features": AT_LEAST_0},
+    }.items() for name, bounds in values.items()}
+CHOICES = {
+    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): HEADS, (Config, "baselines"): BASELINES,
+    (HeadSettings, "volatility_target"): ("returns", "volatility")}
+#: Fields of the loop's settings that have sections of their own, or follow from them.
+ELSEWHERE = {Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros"), Pruning: ("is_integer",)}
+
+
+def load(path: pathlib.Path) -> Config:
+    """The configuration in a YAML file."""
+    path = pathlib.Path(path)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str = "configuration") -> Config:
+    """The configuration in a YAML text; `where` stands before each message."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+    try:
+        config = _section(Config, values, "")
+        _check(config)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return config
+
+
+def as_text(config: Config) -> str:
+    """YAML of all keys, defaults filled in; `parse` gives the same configuration."""
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=110)
+
+
+def network_of(options: dict, is_direct: bool, horizons: int):
+    """The network of a section; BiN-C(TABL) as a classifier has as many outputs as there are logits."""
+    options = ({"outputs": 3 * horizons} if is_direct else {}) | options
+    return networks.make(**{name: _frozen(value) for name, value in options.items()})
+
+
+def _frozen(value):
+    """Lists as tuples, so that a network can be told from another."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def expanded(path: str) -> pathlib.Path:
+    """A path with the environment's variables in it put in place."""
+    found = os.path.expandvars(os.path.expanduser(path))
+    if "$" in found:
+        raise ConfigError(f"data.feeds: {path} names a variable that is not set in the environment")
+    return pathlib.Path(found)
+
+
+def _keys(kind) -> dict[str, dataclasses.Field]:
+    return {item.name: item for item in dataclasses.fields(kind) if item.name not in ELSEWHERE.get(kind, ())}
+
+
+def _section(kind, values, where):
+    keys = _keys(kind)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where or 'the file'} holds keys and values, not {values!r}; keys are {', '.join(keys)}")
+    for name in values:
+        if name not in keys:
+            near = difflib.get_close_matches(str(name), keys, 1)
+            hint = f"; did you mean {near[0]}" if near else ""
+            raise ConfigError(f"there is no key {_join(where, name)}{hint}; there are {', '.join(keys)}")
+    needed = [name for name, item in keys.items() if name not in values
+              and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING]
+    if needed:
+        raise ConfigError(f"the key {_join(where, needed[0])} is missing")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value, _join(where, name), (kind, name))
+                   for name, value in values.items()})
+
+
+def _value(hint, value, where, key):
+    """A value of the type that the field has, within its range."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    kinds = [kind for kind in kinds if kind is not type(None)]
+    origin = typing.get_origin(kinds[0])
+    if dataclasses.is_dataclass(kinds[0]):
+        return _section(kinds[0], {} if value is None else value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} is a list, not {value!r}")
+        return tuple(_value(typing.get_args(kinds[0])[0], item, f"{where}[{n}]", key) for n, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise ConfigError(f"{where} holds keys and values, not {value!r}")
+        inner = typing.get_args(kinds[0])[1]
+        return dict(value) if inner is object else {
+            name: _value(inner, item, _join(where, name), key) for name, item in value.items()}
+    return _scalar(kinds, value, where, key)
+
+
+def _scalar(kinds, value, where, key):
+    if float in kinds and isinstance(value, str):
+        # YAML 1.1 takes 1e-3 for text.
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = any(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) for kind in kinds)
+    if not fits and not (float in kinds and is_number):
+        raise ConfigError(f"{where} is {' or '.join(names[kind] for kind in kinds)}, not {value!r}")
+    if float in kinds and is_number:
+        value = float(value)
+    if key in CHOICES and value not in CHOICES[key]:
+        raise ConfigError(f"{where} is one of {', '.join(CHOICES[key])}, not {value!r}")
+    low, high, is_closed = RANGES.get(key, (None, None, True))
+    if is_number and not _within(value, low, high, is_closed):
+        bounds = [f"{'at least' if is_closed else 'above'} {low}" if low is not None else "",
+                  f"{'at most' if is_closed else 'below'} {high}" if high is not None else ""]
+        raise ConfigError(f"{where} is {' and '.join(filter(None, bounds)) or 'finite'}, not {value}")
+    return value
+
+
+def _within(value, low, high, is_closed):
+    if not abs(value) < float("inf"):
+        return False
+    above = low is None or value > low or is_closed and value == low
+    return above and (high is None or value < high or is_closed and value == high)
+
+
+def _check(config: Config) -> None:
+    """What concerns several keys at once."""
+    data = config.data
+    if not config.name or not all(letter.isalnum() or letter in "-_." for letter in config.name):
+        raise ConfigError(f"name is letters, digits, '-', '_' and '.', not {config.name!r}")
+    if bool(data.feeds) == bool(data.folder):
+        raise ConfigError("data has either feeds or a folder of features")
+    try:
+        horizons = [Horizon.parse(value) for value in data.horizons]
+    except DataError as error:
+        raise ConfigError(f"data.horizons: {error}") from error
+    if not horizons or data.alphas is not None and len(data.alphas) != len(horizons):
+        raise ConfigError(
+            f"data.horizons has at least one, and data.alphas a threshold for each of {len(horizons)} horizons")
+    if len(data.shares) != 3 or abs(sum(data.shares) - 1) > 1e-9:
+        raise ConfigError(f"data.shares are three and sum to 1, not {list(data.shares)}")
+    if "trend" in config.heads.names and data.trend_ticks is None:
+        raise ConfigError("data.trend_ticks is needed by the head trend")
+    if config.is_tilted and config.heads.is_direct:
+        raise ConfigError("is_tilted is false where heads.is_direct is true: there is no last bias that could tilt")
+    if "probabilities" not in config.heads.names:
+        raise ConfigError("heads.names has probabilities, which the model contract requires")
+    if config.pruning and config.pruning.begin >= config.pruning.end:
+        raise ConfigError("pruning.begin is below pruning.end")
+    try:
+        Heads(len(horizons), config.heads.names, (1.0,) * len(horizons), is_direct=config.heads.is_direct)
+    except ValueError as error:
+        raise ConfigError(f"heads: {error}") from error
+    names = [peer.name for peer in (*config.teachers, *config.peers)]
+    if len(set(names)) < len(names) or set(names) & {"student", "dense", "teacher", *BASELINES}:
+        raise ConfigError(f"teachers and peers have names of their own, not {', '.join(names)}")
+    for where, options, is_direct in [("network", config.network, config.heads.is_direct), *(
+            (f"{peer.name}: network", peer.network, peer.is_direct) for peer in (*config.teachers, *config.peers))]:
+        _check_network(where, options, is_direct, len(horizons))
+    network = network_of(config.network, config.heads.is_direct, len(horizons))
+    if config.quantization and not network.is_quantizable:
+        raise ConfigError(f"quantization: a {config.network['kind']} is not trained quantised; "
+                          "`martlet model quantize` quantises its file")
+
+
+def _check_network(where, options, is_direct, horizons):
+    if not isinstance(options.get("kind"), str) or options["kind"] not in networks.KINDS:
+        raise ConfigError(f"{where}.kind is one of {', '.join(networks.KINDS)}, not {options.get('kind')!r}")
+    kind = networks.KINDS[options["kind"]]
+    hints = typing.get_type_hints(kind)
+    for name, value in options.items():
+        if name == "kind":
+            continue
+        if name not in hints:
+            known = ", ".join(sorted(_keys(kind)))
+            raise ConfigError(f"there is no key {where}.{name}; a {options['kind']} has {known}")
+        if typing.get_origin(hints[name]) is not tuple or name != "sizes":
+            _value(hints[name], value, f"{where}.{name}", (kind, name))
+    try:
+        network_of(options, is_direct, horizons)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _join(where, name):
+    return f"{where}.{name}" if where else str(name)
+
+
+def _plain(value):
+    """What YAML can say of a dataclass."""
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _keys(type(value))}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,154 @@
+"""What a run's predictions are worth on the test part, and that the engine's file gives the same figures."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+
+import numpy as np
+import onnx
+
+from .. import labels
+from . import engine, export, metrics
+from .baselines import shares
+from .comparison import Row
+from .data import Problem
+
+#: How far figures of a float model from `martlet score` may be from those of the training code.
+SCORE_TOLERANCE = 1e-4
+#: Ticks of which every output of a float file is compared with ONNX Runtime.
+CHECK_TICKS = 4_000
+#: Ticks before the test part that the integer reference runs through: after them its state is that of the stream.
+REFERENCE_BURN_IN = 4_096
+#: Levels of the contract's risk outputs.
+LEVELS = (0.95, 0.99)
+SCORES = ("macro_f1", "weighted_f1", "accuracy")
+
+
+class MismatchError(RuntimeError):
+    """The exported file does not do what was evaluated."""
+
+
+def test_from(problem: Problem) -> int:
+    """The first tick that counts in the test part."""
+    return int(np.flatnonzero(problem.test.any(axis=1))[0])
+
+
+def exact_outputs(model: onnx.ModelProto, problem: Problem, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a quantised file: the integer reference's in the test part, before it those of the training code."""
+    first = max(test_from(problem) - REFERENCE_BURN_IN, 0)
+    reset = np.array(problem.data.reset[first:])
+    exact = export.run(model, problem.data.features[first:], reset)
+    result = {name: np.array(value) for name, value in found.items()}
+    for name, value in exact.items():
+        result[name][test_from(problem):] = value[test_from(problem) - first:]
+    return result
+
+
+def check_file(model: onnx.ModelProto, problem: Problem, found: dict[str, np.ndarray]) -> float:
+    """The largest difference of a float file's outputs, run by ONNX Runtime, from those of the training code."""
+    rows = slice(0, CHECK_TICKS)
+    first = {name: value[rows] for name, value in found.items()}
+    try:
+        return export.check(model, first, problem.data.features[rows], problem.data.reset[rows])
+    except ValueError as error:
+        raise MismatchError(str(error)) from error
+
+
+def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem, probabilities: np.ndarray,
+                is_exact: bool, sizes=()) -> dict:
+    """Scores by `martlet score` on the test part beside those of `probabilities` [N, H, 3] on the same ticks.
+
+    Both count from the capture time of the first test tick on. Raises MismatchError for scores that differ by more than
+    `SCORE_TOLERANCE`, or at all where `is_exact`.
+    """
+    begin = int(problem.data.ts_recv[test_from(problem)])
+    report = engine.score(feeds, path, begin, sizes)
+    is_counted = (problem.data.ts_recv >= begin) & (labels.ticks_since_reset(problem.data.reset) >= problem.warm_up)
+    rows = []
+    for column, (horizon, engine_row) in enumerate(zip(problem.horizons, report["horizons"])):
+        chosen = is_counted & (problem.classes[:, column] != labels.NONE) & (problem.known[:, column] != labels.NONE)
+        guess = labels.most_probable(probabilities[chosen, column])
+        matrix = metrics.confusion(problem.classes[chosen, column], guess)
+        ours = {"macro_f1": float(metrics.macro_f1(matrix)), "weighted_f1": float(metrics.weighted_f1(matrix)),
+                "accuracy": float(metrics.accuracy(matrix))}
+        moved = int(np.abs(matrix - np.array(engine_row["confusion"])).sum())
+        difference = max(abs(ours[name] - engine_row[name]) for name in SCORES)
+        counts = int(chosen.sum()), engine_row["evaluated"]
+        if counts[0] != counts[1] or not difference <= SCORE_TOLERANCE or is_exact and moved:
+            raise MismatchError(
+                f"{path}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} over {counts[1]} "
+                f"ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
+                f"{moved}")
+        rows.append({
+            "horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
+            "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
+    return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "latency_ns": report["latency_ns"]}
+
+
+def other_heads(problem: Problem, found: dict[str, np.ndarray]) -> dict:
+    """Scores of the outputs but for the directions, by output and horizon, beside the guess that needs no model."""
+    result: dict = {}
+    for column, horizon in enumerate(problem.horizons):
+        chosen = problem.test[:, column] & np.isfinite(problem.returns[:, column])
+        realised = problem.returns[chosen, column]
+        if "expected_return" in found:
+            guess = found["expected_return"][chosen, column]
+            pearson, rank = metrics.information_coefficient(guess, realised)
+            result.setdefault("expected_return", {})[str(horizon)] = {
+                "information_coefficient": pearson, "rank_information_coefficient": rank,
+                "r_squared_against_zero": 1 - float(np.square(guess - realised).sum() / np.square(realised).sum())}
+        if "volatility" in found:
+            guess = found["volatility"][chosen, column]
+            pearson, rank = metrics.information_coefficient(guess, problem.volatility[chosen, column])
+            result.setdefault("volatility", {})[str(horizon)] = {
+                "correlation_with_realised": pearson, "rank_correlation_with_realised": rank}
+        if "value_at_risk" in found:
+            result.setdefault("value_at_risk", {})[str(horizon)] = [
+                _coverage(problem, column, chosen, found["value_at_risk"][:, column, tail], level)
+                for tail, level in enumerate(LEVELS)]
+    if "trend" in found:
+        result["trend"] = _trend(problem, found["trend"])
+    return result
+
+
+def _coverage(problem, column, chosen, value_at_risk, level):
+    """On horizons that do not overlap, a loss strictly above the value at risk counts."""
+    rows = metrics.non_overlapping(chosen, problem.ahead[:, column])
+    if len(rows) < 2:
+        return {"level": level, "horizons": len(rows)}
+    tests = metrics.coverage(metrics.violations(problem.returns[rows, column], value_at_risk[rows]), level)
+    values = {"kupiec_p": tests.proportion.p_value, "christoffersen_p": tests.conditional.p_value}
+    return {"level": level, "horizons": tests.count, "violations": tests.violations,
+            "expected": round((1 - level) * tests.count, 1),
+            **{name: None if math.isnan(value) else value for name, value in values.items()}}
+
+
+def _trend(problem, probabilities):
+    chosen = problem.trend_test & np.isfinite(probabilities).all(axis=1)
+    expected = problem.trend[chosen]
+    common = int(np.argmax(shares(problem.trend[problem.trend_train])))
+    return {"model": metrics.f1_scores(expected, labels.most_probable(probabilities[chosen])),
+            "majority": metrics.f1_scores(expected, np.full(len(expected), common))}
+
+
+def plain(rows: list[Row]) -> list[dict]:
+    """A comparison as JSON has it."""
+    return [{
+        "name": row.name, "horizon": row.horizon, "calibration_error": row.calibration_error,
+        "information_coefficient": list(row.information_coefficient), "confusion": row.confusion.tolist(),
+        **{name: {"value": one.value, "low": one.low, "high": one.high} for name, one in row.intervals.items()}}
+        for row in rows]
+
+
+def file_metrics(rows: list[Row], problem: Problem, name: str) -> dict[str, float]:
+    """The scores that stand in a model's file: its own, and persistence's and majority's where they are there."""
+    values = {}
+    for horizon in problem.horizons:
+        for row in rows:
+            if row.horizon == str(horizon) and row.name in (name, "persistence", "majority"):
+                prefix = "" if row.name == name else f"{row.name}_"
+                length = f"{horizon.length}{'ms' if horizon.unit == 'milliseconds' else ''}"
+                for score in ("macro_f1", "weighted_f1"):
+                    values[f"test_{prefix}{score}_{length}"] = round(row.intervals[score].value, 4)
+    return values

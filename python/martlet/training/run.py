@@ -1,0 +1,227 @@
+"""A run: from a configuration to a folder with the model, its metrics, figures, card and report.
+
+    config.yaml      all keys, defaults filled in
+    features/        what `martlet features` wrote
+    baselines.npz    probabilities of the baselines
+    teachers/ peers/ dense/ student/    trained weights, and checkpoints while they train
+    model.onnx card.md metrics.json plots/ report.md report.html
+
+Each stage leaves a file and is not repeated when the run goes on. The same configuration gives the same model.onnx on
+the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+
+from ..labels import most_probable
+from . import baselines, card, comparison, engine, evaluation, export, plots, pruning, stages
+from . import config as configuration
+from .config import Config, ConfigError
+from .data import DataError, Problem
+from .metrics import confusion
+from .progress import stage
+
+CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
+
+
+def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
+    """Makes the run's folder, or takes the one of an earlier run with the same configuration."""
+    path, text = folder / CONFIG, configuration.as_text(config)
+    if path.exists():
+        if not is_resumed:
+            raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --out names another folder")
+        if path.read_text() != text:
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({path}): remove it, or choose another --out")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> dict:
+    """All stages; what metrics.json holds."""
+    # What is missing is said before the first hour, not after it.
+    plots.figure()
+    if config.data.feeds:
+        engine.program()
+    open_folder(config, folder, is_resumed)
+    stage("features")
+    feeds = stages.feeds_of(config, folder)
+    problem = stages.problem_of(config, stages.load_data(config, folder, feeds))
+    predictions = baseline_predictions(config, problem, folder)
+    taught = train_teachers(config, problem, folder, predictions)
+    for peer in config.peers:
+        stage(peer.name)
+        job = stages.peer_job(config, peer, problem)
+        result = stages.trained(job, problem, folder / "peers" / peer.name)
+        predictions[peer.name] = tilted(config, problem, stages.outputs(job, problem, result)["probabilities"])
+    if config.has_dense:
+        stage("dense student")
+        job = stages.student_job(config, problem, is_taught=bool(taught))
+        result = stages.trained(job, problem, folder / "dense", taught)
+        found = stages.outputs(job, problem, result)
+        predictions["student, dense fp32"] = tilted(config, problem, found["probabilities"])
+    stage("student")
+    job = stages.student_job(config, problem, is_taught=bool(taught), pruned=config.pruning,
+                             quantized=config.quantization)
+    result = stages.trained(job, problem, folder / "student", taught)
+    return finish(config, problem, job, result, predictions, feeds, folder)
+
+
+def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Probabilities of the baselines, and tilted ones of those that learn."""
+    stage("baselines")
+    path, found = folder / "baselines.npz", {}
+    if path.exists():
+        with np.load(path) as file:
+            found = {name: file[name] for name in file.files}
+    else:
+        make = {"majority": baselines.majority, "persistence": baselines.persistence, "logistic": baselines.logistic,
+                "trees": lambda problem: baselines.trees(problem, config.seed)}
+        found = {name: make[name](problem) for name in config.baselines}
+        with open(folder / "new.npz", "wb") as file:
+            np.savez(file, **found)
+        (folder / "new.npz").replace(path)
+    result = {}
+    for name, values in found.items():
+        result[name] = values
+        if name in ("logistic", "trees") and config.is_tilted:
+            result[f"{name}, tilted"] = tilted(config, problem, values)
+    return result
+
+
+def train_teachers(config: Config, problem: Problem, folder: pathlib.Path, predictions: dict) -> dict | None:
+    """What the student learns from; adds the teachers' mean to the predictions."""
+    if not config.teachers:
+        return None
+    jobs = []
+    for peer in config.teachers:
+        stage(f"teacher {peer.name}")
+        job = stages.peer_job(config, peer, problem)
+        jobs.append((job, stages.trained(job, problem, folder / "teachers" / peer.name)))
+    taught = stages.teach(jobs, problem, with_hidden=config.distillation.features > 0)
+    predictions["teacher"] = tilted(config, problem, taught[stages.TEACHER])
+    return taught
+
+
+def tilted(config: Config, problem: Problem, probabilities: np.ndarray) -> np.ndarray:
+    """The probabilities as they are judged: by macro F1, so that class shares are divided out where the run says so."""
+    return baselines.tilted(problem, probabilities)[0] if config.is_tilted else probabilities
+
+
+def export_student(config: Config, problem: Problem, job, result, path: pathlib.Path, metrics: dict | None = None):
+    """Writes the file; the model."""
+    model = export.to_onnx(job.network, job.heads, result.weights, problem.mean, problem.scale,
+                           stages.metadata(config, problem, metrics or {}), result.ranges)
+    export.save(model, path)
+    return model
+
+
+def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
+    """Exports, checks that the file does what was evaluated, and writes what there is to read."""
+    stage("export and checks")
+    found, powers = stages.outputs(job, problem, result), []
+    if config.is_tilted:
+        predictions["student, not tilted"] = found["probabilities"]
+        result, powers = stages.tilt(problem, result, found["probabilities"])
+        found = stages.outputs(job, problem, result)
+    is_exact, path = result.ranges is not None, folder / MODEL
+    model = export_student(config, problem, job, result, path)
+    if is_exact:
+        simulated, found = found, evaluation.exact_outputs(model, problem, found)
+        distance = float(np.abs(found["probabilities"] - simulated["probabilities"])[problem.test_from:].max())
+    else:
+        distance = evaluation.check_file(model, problem, found)
+    predictions["student"] = found["probabilities"]
+    rows = comparison.compare(problem, predictions)
+    model = export_student(config, problem, job, result, path, evaluation.file_metrics(rows, problem, "student"))
+    values = {"name": config.name, "test": evaluation.plain(rows),
+              "other_heads": evaluation.other_heads(problem, found),
+              "tilt": powers, "density": pruning.density(result.weights, job.network.prunable),
+              "precision": "int8" if is_exact else "fp32", "largest_difference": distance,
+              "best_epoch": result.best_epoch, "history": result.history, "beaten_by": beaten_by(rows)}
+    try:
+        bench = engine.frontier_row(path)
+        values["engine"] = {key: value for key, value in bench.items() if key != "layers"}
+    except engine.EngineError:
+        if feeds:
+            raise
+    if feeds:
+        values["score_check"] = evaluation.check_score(
+            path, feeds, problem, found["probabilities"], is_exact, config.data.sizes)
+    write_folder(config, problem, job, result, rows, values, predictions, folder)
+    stage(None)
+    return values
+
+
+def beaten_by(rows) -> list[str]:
+    """What has a higher macro F1 at which horizon."""
+    scores = [(row.name, row.horizon, row.intervals["macro_f1"].value) for row in rows]
+    student = {horizon: score for name, horizon, score in scores if name == "student"}
+    return [f"{name} at {horizon} ({score:.3f} against {student[horizon]:.3f})" for name, horizon, score in scores
+            if not name.startswith("student,") and score > student[horizon]]
+
+
+def write_folder(config, problem, job, result, rows, values, predictions, folder) -> None:
+    """Metrics, figures, card and report."""
+    values["history"] = [{key: value if np.isfinite(value) else None for key, value in line.items()}
+                         for line in values["history"]]
+    (folder / METRICS).write_text(json.dumps(values, indent=1, default=float, allow_nan=False) + "\n")
+    text = card.write(config, problem, job, result, rows, values)
+    (folder / "card.md").write_text(text.markdown())
+    figures = draw(problem, rows, predictions["student"], values["history"], folder / "plots")
+    text.title = f"Run of {config.name}"
+    place = next(index for index, block in enumerate(text.blocks) if block == ("heading", "Limits"))
+    text.blocks[place:place] = [("heading", "Figures"), *(("figure", path, name) for path, name in figures)]
+    text.write(folder)
+
+
+def draw(problem, rows, probabilities, history, folder) -> list[tuple[pathlib.Path, str]]:
+    """Figures as PNG, with what they show."""
+    horizons = [str(horizon) for horizon in problem.horizons]
+    names = list(dict.fromkeys(row.name for row in rows))
+    scores = {name: [row.intervals["macro_f1"] for row in rows if row.name == name] for name in names}
+    figures = [(folder / "f1.png", "Macro F1 by horizon with 95 % intervals")]
+    plots.f1_bars(figures[0][0], horizons, scores, "test part")
+    for column, horizon in enumerate(horizons):
+        chosen = problem.test[:, column]
+        expected, stated = problem.classes[chosen, column], probabilities[chosen, column]
+        short = horizon.replace(" ", "")
+        figures += [(folder / f"reliability-{short}.png", f"Reliability, {horizon}"),
+                    (folder / f"confusion-{short}.png", f"Confusion, {horizon}")]
+        plots.reliability_plot(figures[-2][0], expected, stated, horizon)
+        plots.confusion_plot(figures[-1][0], confusion(expected, most_probable(stated)), horizon)
+    figures.append((folder / "loss.png", "Loss by epoch; validation where weights may be chosen"))
+    plots.loss_plot(figures[-1][0], history)
+    return figures
+
+
+def save_to(folder: pathlib.Path, target: pathlib.Path, name: str) -> None:
+    """Puts a run's model and card where models are kept."""
+    target.mkdir(parents=True, exist_ok=True)
+    for source, ending in ((MODEL, "onnx"), ("card.md", "md")):
+        if not (folder / source).exists():
+            raise DataError(f"{folder / source} is not there: the run is not finished")
+        shutil.copyfile(folder / source, target / f"{name}.{ending}")
+
+
+def summary(values: dict) -> str:
+    """What a run says at its end: scores by horizon and predictor, and the file."""
+    width = max(len(row["name"]) for row in values["test"])
+    lines = [f"{row['horizon']:>12}  {row['name']:<{width}}  macro F1 {row['macro_f1']['value']:.3f} "
+             f"[{row['macro_f1']['low']:.3f}, {row['macro_f1']['high']:.3f}]" for row in values["test"]]
+    last = f"density {values['density']:.3f}, {values['precision']}"
+    if "engine" in values:
+        last += f", {values['engine']['bytes']:,} bytes, p50 {values['engine']['p50_ns']:,.0f} ns"
+    if "score_check" in values:
+        largest = max(row["difference"] for row in values["score_check"]["horizons"])
+        last += f"; martlet score reproduces the scores, largest difference {largest:.1e}"
+    return "\n".join([*lines, last])
+

@@ -1,0 +1,195 @@
+"""The parts of a run that frontier and run share: data, examples, trained networks, exported files."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import baselines, distillation, engine, export, inference, loop
+from .batches import Examples
+from .config import Config, Peer, expanded, network_of
+from .data import Data, DataError, Problem, Split, prepare
+from .distillation import TEACHER, TEACHER_HIDDEN
+from .heads import Heads
+from .networks import deeplob
+
+
+def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
+    """The run's feeds as DBN files, converted where they are of another format; none where features are given."""
+    paths = [expanded(path) for path in config.data.feeds]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise DataError(f"data.feeds: {missing[0]} is not there (looked from {pathlib.Path.cwd()})")
+    if config.data.format == "dbn" or not paths:
+        return paths
+    converted = folder / "feed.dbn.zst"
+    if not converted.exists():
+        partial = folder / "partial.dbn.zst"
+        engine.convert(config.data.format, paths, partial, config.data.sizes)
+        partial.replace(converted)
+    return [converted]
+
+
+def load_data(config: Config, folder: pathlib.Path, feeds: list[pathlib.Path]) -> Data:
+    """Features from `martlet features`, or from the folder that is named; the columns that are asked for."""
+    source = folder / "features" if feeds else expanded(config.data.folder)
+    if feeds and not (source / "features.json").exists():
+        engine.features(feeds, source, config.data.sizes)
+    data = Data.load(source, config.data.instrument)
+    if feeds and len(data.description["instruments"]) > 1:
+        names = ", ".join(data.description["instruments"])
+        raise DataError(f"data.feeds hold {names}: `martlet score` judges all together, so they hold one instrument")
+    return selected(data, config.data.features, config.data.without)
+
+
+def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ()) -> Data:
+    """The data with the features that fit a pattern of `wanted` and none of `without`."""
+    for pattern in (*wanted, *without):
+        if not fnmatch.filter(data.names, pattern):
+            raise DataError(f"data.features: no feature fits {pattern}; docs/FEATURES.md lists them")
+    chosen = [column for column, name in enumerate(data.names)
+              if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
+              and not any(fnmatch.fnmatchcase(name, pattern) for pattern in without)]
+    if not chosen:
+        raise DataError("data.features: nothing is left of the features")
+    if len(chosen) == len(data.names):
+        return data
+    names = [data.names[column] for column in chosen]
+    return dataclasses.replace(data, features=np.ascontiguousarray(data.features[:, chosen]),
+                               description=data.description | {"names": names})
+
+
+def problem_of(config: Config, data: Data) -> Problem:
+    """Labels and parts; refuses a window that is not full at the first tick that counts."""
+    settings = config.data
+    warm_up = data.description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
+    for name, options in [("network", config.network), *((one.name, one.network)
+                                                         for one in (*config.teachers, *config.peers))]:
+        window = getattr(network_of(options, False, 1), "window", 1)
+        if window > warm_up + 1:
+            raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
+                            f"data.warm_up is at least {window - 1}")
+    return prepare(
+        data, settings.horizons, settings.warm_up, alphas=settings.alphas,
+        split=Split.in_time(len(data.mid), settings.shares, settings.embargo), trend_ticks=settings.trend_ticks)
+
+
+def heads_of(config: Config, problem: Problem) -> Heads:
+    """The heads, with the deviation of the training returns as their scales."""
+    deviations = tuple(float(np.std(problem.returns[problem.train[:, column], column]))
+                       for column in range(len(problem.horizons)))
+    settings = config.heads
+    is_scaled = set(settings.names) & {"expected_return", "volatility", "value_at_risk", "expected_shortfall"}
+    return Heads(len(problem.horizons), settings.names, deviations if is_scaled else (), settings.volatility_target,
+                 tuple(sorted(settings.shares.items())), settings.is_direct)
+
+
+@dataclass
+class Job:
+    """A network with what it is trained on and by."""
+
+    network: object
+    heads: Heads
+    settings: loop.Settings
+    #: [N, F], normalised.
+    features: np.ndarray
+    #: The columns of the problem's features that it reads.
+    columns: list[int] | None = None
+
+
+def peer_job(config: Config, peer: Peer, problem: Problem) -> Job:
+    """A teacher or published model: probabilities only, in floats. DeepLOB reads the book alone."""
+    network = network_of(peer.network, peer.is_direct, len(problem.horizons))
+    columns = None
+    if peer.network["kind"] == "deeplob":
+        try:
+            columns = deeplob.columns(problem.data.names)
+        except ValueError as error:
+            raise DataError(f"{peer.name}: DeepLOB needs the features of all levels of the book: {error}") from error
+    features = problem.normalised if columns is None else problem.normalised[:, columns]
+    heads = Heads(len(problem.horizons), is_direct=peer.is_direct)
+    return Job(network, heads, dataclasses.replace(peer.training, seed=config.seed), features, columns)
+
+
+def student_job(config: Config, problem: Problem, *, is_taught: bool, pruned=None, quantized=None,
+                seed: int | None = None) -> Job:
+    """The model itself; without pruning and quantisation it is the dense one. Blocks are those of the kernels."""
+    network = network_of(config.network, config.heads.is_direct, len(problem.horizons))
+    # To the bit as the engine has them, so that what is trained quantised is what is served.
+    features = export.normalised(problem.data.features, problem.mean, problem.scale)
+    if pruned is not None:
+        pruned = dataclasses.replace(pruned, is_integer=quantized is not None)
+    settings = dataclasses.replace(
+        config.training, seed=config.seed if seed is None else seed, pruning=pruned, quantization=quantized,
+        distillation=config.distillation if is_taught else None)
+    return Job(network, heads_of(config, problem), settings, features)
+
+
+def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None = None) -> Examples:
+    """The targets of the heads with the parts in which they count; `taught` holds those of a teacher."""
+    every = {
+        "classes": (problem.classes, problem.train, problem.validation),
+        "returns": (problem.returns, problem.train, problem.validation),
+        "volatility": (problem.volatility, problem.train, problem.validation),
+        "trend": (problem.trend, problem.trend_train, problem.trend_validation)}
+    chosen = {name: every[name] for name in job.heads.targets()}
+    if job.settings.distillation:
+        chosen[TEACHER] = (taught[TEACHER], problem.train, problem.validation)
+        if job.settings.distillation.features:
+            counts = (problem.train.any(axis=1), problem.validation.any(axis=1))
+            chosen[TEACHER_HIDDEN] = (taught[TEACHER_HIDDEN], *counts)
+    targets, train, validation = ({name: parts[n] for name, parts in chosen.items()} for n in range(3))
+    return Examples(job.features, problem.data.reset, targets, train, validation)
+
+
+def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None) -> loop.Trained:
+    """Trains, or reads what an earlier run has finished; an interrupted training goes on from its checkpoint."""
+    finished = folder / "trained.npz"
+    if not finished.exists():
+        result = loop.train(job.network, job.heads, examples_of(job, problem, taught), job.settings, folder=folder)
+        result.save(folder / "new.npz")
+        (folder / "new.npz").replace(finished)
+    return loop.Trained.load(finished)
+
+
+def outputs(job: Job, problem: Problem, result: loop.Trained, with_hidden: bool = False) -> dict[str, np.ndarray]:
+    """What the training code gives at every tick."""
+    return inference.outputs(
+        job.network, job.heads, result.weights, job.features, problem.data.reset, result.ranges, with_hidden)
+
+
+def teach(jobs: list[tuple[Job, loop.Trained]], problem: Problem, with_hidden: bool) -> dict[str, np.ndarray]:
+    """The mean of the teachers' probabilities, and the first one's hidden values where features are matched."""
+    found = [outputs(job, problem, result, with_hidden) for job, result in jobs]
+    taught = {TEACHER: distillation.ensemble([one["probabilities"] for one in found])}
+    return taught | ({TEACHER_HIDDEN: found[0]["hidden"]} if with_hidden else {})
+
+
+def tilt(problem: Problem, result: loop.Trained, probabilities: np.ndarray):
+    """The weights with class shares divided out by the power that validation likes best for each horizon, which the
+    last bias does: −e · log(share) on each logit. Also the powers."""
+    _, powers = baselines.tilted(problem, probabilities)
+    shares = np.stack([baselines.shares(problem.classes[problem.train[:, column], column])
+                       for column in range(len(problem.horizons))])
+    change = -np.array(powers)[:, None] * np.log(np.maximum(shares, 1e-6))
+    bias = (np.asarray(result.weights["head_probabilities_b"], np.float64) + change.ravel()).astype(np.float32)
+    return dataclasses.replace(result, weights=result.weights | {"head_probabilities_b": bias}), powers
+
+
+def metadata(config: Config, problem: Problem, metrics: dict[str, float]) -> dict:
+    """The `martlet.*` values of docs/MODEL.md."""
+    warm_up = config.data.warm_up
+    return {
+        "contract_version": 1, "feature_set_version": problem.data.description["feature_set_version"],
+        "feature_names": problem.data.names,
+        "horizons": [{"length": horizon.length, "unit": horizon.unit, "label": problem.label, "alpha": alpha}
+                     for horizon, alpha in zip(problem.horizons, problem.alphas)],
+        "warm_up_ticks": problem.data.description["warm_up_ticks"] if warm_up is None else warm_up,
+        "name": config.name, "training_data_sha256": problem.data.description["sha256"],
+        # Validation chose the weights, so training ends where the test begins.
+        "training_end_timestamp": int(problem.data.ts_recv[problem.test_from - 1]), "metrics": metrics}
+

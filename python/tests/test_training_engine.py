@@ -1,0 +1,71 @@
+"""Runs beside the built program: `martlet score` says what Python says, and the frontier is measured."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+pytest.importorskip("onnx")
+pytest.importorskip("yaml")
+
+from martlet.training import command, config, evaluation, frontier, stages  # noqa: E402
+from run_support import features, quick_compiler, small  # noqa: E402, F401
+from support import BIN, martlet  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("feed") / "sim.dbn.zst"
+    martlet("simulate", "--seed", 5, "--events", 6_000, "--out", path)
+    return path
+
+
+@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_martlet_score_says_the_same(feed, tmp_path, precision, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
+    file = tmp_path / "feed.yaml"
+    changes = {"data": {"feeds": [str(feed)], "horizons": [10, 20], "features": ["queue_*", "momentum_*"]},
+               "training": {"epochs": 3}, "has_dense": False} | ({"quantization": {}} if precision == "int8" else {})
+    file.write_text(config.as_text(small("x", **changes)))
+    assert command.main(["run", str(file), "--out", str(tmp_path / "run"), "--save", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and "martlet score reproduces the scores" in captured.out
+    check = json.loads((tmp_path / "run" / "metrics.json").read_text())["score_check"]
+    assert check["is_exact"] == (precision == "int8") and len(check["horizons"]) == 2
+    assert all(row["ticks"] > 500 and row["confusion_difference"] == 0 for row in check["horizons"])
+    assert (tmp_path / "small.onnx").exists() and (tmp_path / "small.md").exists()
+    settings = config.load(file)
+    problem = stages.problem_of(settings, stages.load_data(settings, tmp_path / "run", [feed]))
+    other = np.full((*problem.classes.shape, 3), 1 / 3, np.float32)
+    with pytest.raises(evaluation.MismatchError, match="martlet score gives a macro F1"):
+        evaluation.check_score(tmp_path / "small.onnx", [feed], problem, other, precision == "int8")
+
+
+def test_the_frontier_has_each_density_in_floats_and_bytes(features):
+    names = [variant.name for variant in frontier.variants(small(features), (0.5, 0.1))]
+    assert names == ["dense fp32", "50% fp32", "10% fp32", "dense int8", "50% int8", "10% int8"]
+    names = [variant.name for variant in frontier.variants(small(features, network={"kind": "mixer"}), (0.5,))]
+    assert names == ["dense fp32", "50% fp32"]
+
+
+@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
+def test_the_frontier_is_measured(features, tmp_path, capsys, monkeypatch):
+    every = frontier.variants
+    monkeypatch.setattr(frontier, "variants", lambda *arguments: every(*arguments)[:3])
+    file = tmp_path / "small.yaml"
+    teacher = {"name": "large", "network": {"kind": "gru", "units": [16], "dense": [16]}, "training": {"epochs": 2}}
+    file.write_text(config.as_text(small(features, training={"epochs": 3}, teachers=[teacher])))
+    folder = tmp_path / "run"
+    assert command.main(["compress", str(file), "--out", str(folder), "--densities", "0.5", "--seeds", "1,2"]) == 0
+    lines = (folder / "compress" / "frontier.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","))) for line in lines[1:]]
+    assert [row["name"] for row in rows] == ["teacher fp32", "dense fp32", "50% fp32", "dense int8"]
+    assert float(rows[0]["ratio"]) == 1 and rows[2]["seeds"] == "2" and float(rows[2]["density"]) < 0.6
+    assert all(float(row["p50_ns"]) > 0 and 0.5 < float(row["ratio"]) < 2 for row in rows)
+    assert rows[3]["precision"] == "int8" and int(rows[3]["bytes"]) < int(rows[1]["bytes"])
+    assert (folder / "compress" / "frontier.png").exists()
+    assert "50% fp32" in capsys.readouterr().out
+    assert command.main(["compress", str(folder), "--densities", "2"]) == 1
+    assert "densities lie between 0 and 1" in capsys.readouterr().err
