@@ -1,23 +1,14 @@
-"""Builds the ONNX graphs of the speed measurements: random weights, whole blocks of which may be zero, in float32 or int8.
-
-An int8 graph keeps to what an engine's fast path needs: activations of 7 bits, 0 to 127, which the Clip before each
-QuantizeLinear proves, and weights from -63 to 63 with one scale per output, so that no sum of four products of a pair of
-vectors leaves 16 bits.
-"""
+"""Builds the ONNX graphs of the speed measurements: random weights, whole blocks of which may be zero, in float32 or
+int8."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-OPSET, TREE_OPSET, IR_VERSION = 17, 3, 8
-ACTIVATION_MAX, WEIGHT_MAX = 127, 63
-#: Units of a recurrent layer in one block; with its gates the block is 24 or 32 outputs.
-UNITS_IN_BLOCK = 8
+from .graph_builder import UNITS_IN_BLOCK, GraphBuilder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,67 +39,25 @@ INT8_EXPLICIT = Variant("int8-explicit", is_integer=True, is_explicit=True)
 ACTIVATIONS = {"features": (4 / 63, 64), "hidden": (1 / 64, 64), "relu": (5 / 127, 0)}
 
 
-class Graph:
-    """A graph under construction. Values are names; a method that adds nodes returns the name of its result."""
+class Graph(GraphBuilder):
+    """A graph under construction, with layers of random weights."""
 
     def __init__(self, name: str, features: int, variant: Variant, seed: int, window: int = 1):
-        self.name, self.features, self.variant, self.window = name, features, variant, window
+        super().__init__(features, window)
+        self.name, self.variant = name, variant
         self.random = np.random.default_rng(seed)
-        self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
         self.multiply_adds = 0
         self.prunable = self.kept = 0
         self._owed = 0.0
         self._quantised = {}
-        self._counter = 0
-        self._operator_sets = {"": OPSET}
-        self._add_input("features", [1, window, features])
-
-    def _add_input(self, name, shape):
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-
-    def unique(self, stem: str) -> str:
-        self._counter += 1
-        return f"{stem}_{self._counter}"
-
-    def constant(self, array, stem="constant") -> str:
-        array = np.asarray(array)
-        if array.dtype.kind == "f":
-            array = array.astype(np.float32)
-        name = self.unique(stem)
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
-
-    def node(self, operator, inputs, outputs=1, domain="", **attributes):
-        names = [self.unique(operator.lower()) for _ in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, name=names[0], domain=domain, **attributes))
-        if domain:
-            self._operator_sets[domain] = TREE_OPSET
-        return names[0] if outputs == 1 else names
-
-    def reshape(self, value, *shape):
-        return self.node("Reshape", [value, self.constant(np.array(shape, np.int64))])
-
-    def slice(self, value, start, end, axis):
-        bounds = [self.constant(np.array([bound], np.int64)) for bound in (start, end, axis)]
-        return self.node("Slice", [value, *bounds])
-
-    def output(self, value, name, shape):
-        self.nodes.append(helper.make_node("Identity", [value], [name], name=f"output_{name}"))
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-
-    def state(self, name, shape) -> str:
-        self._add_input(f"state_{name}", shape)
-        return f"state_{name}"
-
-    def next_state(self, name, value, shape):
-        self.output(value, f"state_{name}_next", shape)
 
     # Weights
 
     def weights(self, outputs, inputs, gates=1, gain=1.0, is_last=False):
         """Random weights [gates · outputs, inputs], gates one after the other, with the variant's share of blocks kept.
 
-        Each panel of outputs keeps as many blocks as the next, or one more. What rounding left out is owed to the next panel.
+        Each panel of outputs keeps as many blocks as the next, or one more. What rounding left out is owed to the next
+        panel.
         """
         density = 1.0 if is_last else self.variant.density
         deviation = gain / np.sqrt(inputs * density)
@@ -140,32 +89,15 @@ class Graph:
 
     def quantised(self, value, kind):
         """The value through 7 bits and back."""
-        if (value, kind) in self._quantised:
-            return self._quantised[value, kind]
-        scale, zero = ACTIVATIONS[kind]
-        scale = np.float32(scale)
-        bounds = [self.constant(np.float32(level - zero) * scale, "bound") for level in (0, ACTIVATION_MAX)]
-        parameters = [self.constant(scale, "scale"), self.constant(np.uint8(zero), "zero_point")]
-        clipped = self.node("Clip", [value, *bounds])
-        levels = self.node("QuantizeLinear", [clipped, *parameters])
-        self._quantised[value, kind] = self.node("DequantizeLinear", [levels, *parameters])
+        if (value, kind) not in self._quantised:
+            self._quantised[value, kind] = self.through_codes(value, *ACTIVATIONS[kind])
         return self._quantised[value, kind]
 
     def weight(self, values, output_axis, is_per_tensor=False):
         """A constant for weights whose outputs lie along an axis: float, or int8 behind a DequantizeLinear."""
         if not self.variant.is_integer:
             return self.constant(values, "weight")
-        others = tuple(axis for axis in range(values.ndim) if axis != output_axis)
-        largest = np.abs(values).max() if is_per_tensor else np.abs(values).max(axis=others)
-        scale = (np.maximum(largest, 1e-6) / WEIGHT_MAX).astype(np.float32)
-        shaped = scale if is_per_tensor else np.expand_dims(scale, others)
-        levels = np.rint(values / shaped)
-        assert np.abs(levels).max() <= WEIGHT_MAX
-        zero = np.zeros(scale.shape, np.int8)
-        parts = ((levels.astype(np.int8), "weight"), (scale, "scale"), (zero, "zero_point"))
-        inputs = [self.constant(array, stem) for array, stem in parts]
-        attributes = {} if is_per_tensor else {"axis": output_axis}
-        return self.node("DequantizeLinear", inputs, **attributes)
+        return self.integer_weight(values, output_axis, is_per_tensor)
 
     def layer_input(self, value, kind):
         return self.quantised(value, kind) if self.variant.is_integer else value
@@ -252,12 +184,7 @@ class Graph:
     def _gru_step(self, value, kind, hidden, input_weights, hidden_weights, input_bias, hidden_bias):
         ahead = self._product(hidden, "hidden", hidden_weights, hidden_bias)
         sums = self._product(value, kind, input_weights, input_bias)
-        update_ahead, reset_ahead, new_ahead = self.node("Split", [ahead], outputs=3, axis=-1)
-        update, reset, new = self.node("Split", [sums], outputs=3, axis=-1)
-        update = self.node("Sigmoid", [self.node("Add", [update, update_ahead])])
-        reset = self.node("Sigmoid", [self.node("Add", [reset, reset_ahead])])
-        new = self.node("Tanh", [self.node("Add", [new, self.node("Mul", [reset, new_ahead])])])
-        return self.node("Add", [new, self.node("Mul", [update, self.node("Sub", [hidden, new])])])
+        return self.gru_gates(sums, ahead, hidden)
 
     def convolution(self, value, kind, inputs, outputs, kernel, positions, gain=np.sqrt(2), **attributes):
         """A convolution at so many positions. A block is some outputs by neighbouring channels of one tap."""
@@ -281,15 +208,9 @@ class Graph:
         return self.kept / self.prunable if self.prunable else 1.0
 
     def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(self.nodes, "martlet", self.inputs, self.outputs, self.constants)
-        sets = [helper.make_opsetid(domain, version) for domain, version in self._operator_sets.items()]
-        model = helper.make_model(graph, opset_imports=sets, ir_version=IR_VERSION, producer_name="martlet")
-        metadata = {
+        return self.finished({
             "contract_version": 1, "feature_set_version": 1, "warm_up_ticks": self.window - 1,
             "feature_names": [f"f{number}" for number in range(self.features)], "name": self.name,
             "horizons": [{"length": 10, "unit": "ticks", "label": "smoothed-mid", "alpha": 1e-5}],
             "density": round(self.density, 6), "precision": "int8" if self.variant.is_integer else "fp32",
-        }
-        helper.set_model_props(model, {f"martlet.{key}": json.dumps(value) for key, value in sorted(metadata.items())})
-        onnx.checker.check_model(model, full_check=True)
-        return model
+        })

@@ -32,6 +32,8 @@ ROUNDING_MAGIC = 12_582_912.0
 LOG2_E, TWO_LOG2_E = 1.44269504088896341, 2.88539008177792681
 LN2_HIGH, LN2_LOW = 0.693145751953125, 1.42860682030941723e-6
 EXP_C = (1.0, 1.0, 0.49999994, 0.1666652, 0.041668393, 0.008368781, 0.0013814467)
+EXP_LOW = -104.0
+AREA_C = (0.33333206, 0.2001085, 0.13999571, 0.1401223)
 #: The largest part of a folded offset.
 FOLDED_OFFSET_MAX = 32.0
 
@@ -152,6 +154,23 @@ def exp(value) -> np.ndarray:
     bits = polynomial(EXP_C, r).view(np.int32)
     with np.errstate(over="ignore"):
         return (bits + (shifted.view(np.int32) << 23)).view(np.float32)
+
+
+def softplus(value) -> np.ndarray:
+    """ln(1 + e^x): the greater of x and 0, plus 2 artanh(w / (2 + w)) with w = e^-|x|."""
+    value = np.asarray(value, np.float32)
+    x, magic = np.maximum(-np.abs(value), np.float32(EXP_LOW)), np.float32(ROUNDING_MAGIC)
+    shifted = fma32(x, np.float32(LOG2_E), magic)
+    n = shifted - magic
+    r = (x - n * np.float32(LN2_HIGH)) - n * np.float32(LN2_LOW)
+    bits = shifted.view(np.int32) - magic.view(np.int32)
+    first = bits >> 1
+    w = polynomial(EXP_C, r) * power_of_two(first) * power_of_two(bits - first)
+    w = np.where(w < np.finfo(np.float32).tiny, np.float32(0), w)
+    s = w / (w + np.float32(2))
+    t = s * s
+    half = fma32(s * t, polynomial(AREA_C, t), s)
+    return np.where(value < 0, np.float32(0), value) + (half + half)
 
 
 def softmax(value, axis=-1) -> np.ndarray:
@@ -453,6 +472,7 @@ OPERATORS = {
     "LeakyRelu": _leaky,
     "Tanh": lambda attributes, x: tanh(x),
     "Sigmoid": lambda attributes, x: sigmoid(x),
+    "Softplus": lambda attributes, x: softplus(x),
     "Softmax": lambda attributes, x: softmax(x, attributes.get("axis", -1)),
     "Clip": _clip,
     "Shape": lambda attributes, x: np.array(x.shape[attributes.get("start", 0):attributes.get("end")], np.int64),

@@ -114,16 +114,24 @@ def test_softmax_sums_in_order_and_multiplies_by_the_inverse():
     assert np.array_equal(integer_reference.softmax(x.T, 0), integer_reference.softmax(x).T)
 
 
+def test_softplus_is_the_logarithm_of_one_and_a_power():
+    x = np.concatenate([np.linspace(-80, 80, 4_001), [0.0, -0.0, -103.0, 300.0]]).astype(np.float32)
+    found, exact = integer_reference.softplus(x), np.logaddexp(0, x.astype(np.float64))
+    assert found.dtype == np.float32
+    assert np.abs(found - exact).max() < 1e-5 and np.abs(found / exact - 1)[x > -87].max() < 2.2e-7
+
+
 def test_the_constants_are_those_of_the_engine():
     text = FUNCTIONS.read_text()
     stored = {name: float(value.replace("_", "")) for name, value in re.findall(r"static var (\w+): Float \{ ([-\w.]+) \}", text)}
     ours = {f"gateA{index}": value for index, value in enumerate(integer_reference.GATE_A)}
     ours |= {f"fractionA{index}": value for index, value in enumerate(integer_reference.FRACTION_A)}
     ours |= {f"expC{index}": value for index, value in enumerate(integer_reference.EXP_C) if index > 1}
+    ours |= {f"areaC{index}": value for index, value in enumerate(integer_reference.AREA_C)}
     ours |= {
         "gateSigmoidLimit": integer_reference.GATE_SIGMOID_LIMIT, "gateTanhLimit": integer_reference.GATE_TANH_LIMIT,
         "sigmoidLimit": integer_reference.SIGMOID_LIMIT, "expLimit": integer_reference.EXP_LIMIT,
-        "roundingMagic": integer_reference.ROUNDING_MAGIC, "log2e": integer_reference.LOG2_E,
+        "expLow": integer_reference.EXP_LOW, "roundingMagic": integer_reference.ROUNDING_MAGIC, "log2e": integer_reference.LOG2_E,
         "twoLog2e": integer_reference.TWO_LOG2_E, "ln2High": integer_reference.LN2_HIGH, "ln2Low": integer_reference.LN2_LOW}
     assert {name: stored.get(name) for name in ours} == ours
 
