@@ -110,7 +110,8 @@ def run(account: dict, targets: jax.Array, market: jax.Array, band=0.0) -> tuple
         reward = now * move - jnp.abs(now - held) * cost
         return {"held": now, "pending": queue[1:]}, (reward, now)
 
-    account, (rewards, held) = jax.lax.scan(step, account, (targets, market))
+    first = {name: account[name] for name in ("held", "pending")}
+    account, (rewards, held) = jax.lax.scan(step, first, (targets, market))
     return account, rewards, held
 
 
