@@ -111,6 +111,21 @@ def test_a_later_fill_is_a_fill_of_later_quotes(data):
     assert early.equity[-1] != simulate(market, targets, 3).equity[-1]
 
 
+def test_a_delay_in_time_takes_the_last_decision_that_is_old_enough(data):
+    market = Market.of(data, 0.0, [CUT], WARM_UP)
+    targets = np.arange(COUNT) / COUNT
+    times = np.full(COUNT, 10**15, np.uint64) + np.cumsum(np.random.default_rng(5).integers(0, 2_000, COUNT)).astype(
+        np.uint64)
+    found = environment.delayed(market, targets, times, 5_000)
+    begins = np.flatnonzero(market.begin)
+    for tick in (0, 3, 700, RESET + 1, RESET + 40, CUT - 1, CUT + 2, COUNT - 1):
+        first = begins[begins <= tick][-1]
+        old = [one for one in range(first, COUNT) if times[one] + np.uint64(5_000) <= times[tick]]
+        assert found[tick] == (targets[old[-1]] if old else 0)
+    assert np.array_equal(environment.delayed(market, targets, times, 0)[:-1][np.diff(times) > 0],
+                          targets[:-1][np.diff(times) > 0])
+
+
 def test_what_cannot_be_traded_is_refused(data):
     market = Market.of(data, 0.0)
     for targets, latency in [(np.ones(3), 1), (np.full(COUNT, 1.5), 1), (np.ones(COUNT), -1)]:

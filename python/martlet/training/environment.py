@@ -3,7 +3,8 @@
 A decision at tick t is a target position in −1 … 1, in units of one whole position: so much of the instrument as was
 worth 1 at the mid of the segment's first quoted tick. It is filled `latency` ticks later at the quotes of that tick,
 buys at the ask and sells at the bid, whatever the size, and a fee is paid on what was traded, at its mid value.
-Latency 0 trades at the very quotes that the decision saw, which no one does. The market does not answer to the trades.
+Latency 0 trades at the very quotes that the decision saw, which no one does, and ticks may be microseconds apart:
+`delayed` has a latency in time. The market does not answer to the trades.
 
 The reward of tick t is what came of it until t + 1:
 
@@ -160,6 +161,15 @@ def simulate(market: Market, targets: np.ndarray, latency: int = 1, band: np.nda
             np.broadcast_to(np.asarray(band, np.float64), lanes.shape[1:]))
         rewards, held = np.asarray(rewards), np.asarray(held)
     return Account(market, rewards.reshape(targets.shape), held.reshape(targets.shape))
+
+
+def delayed(market: Market, targets: np.ndarray, ts_recv: np.ndarray, nanoseconds: int) -> np.ndarray:
+    """Decisions [N] as they arrive after a time: at each tick the last one of its segment that is so old, or 0. Traded
+    with latency 0; ticks may be microseconds apart, and then a latency in ticks flatters."""
+    times = np.asarray(ts_recv, np.uint64)
+    last = np.searchsorted(times, times - np.uint64(nanoseconds), side="right") - 1
+    first = np.maximum.accumulate(np.where(market.begin, np.arange(len(times)), 0))
+    return np.where(last >= first, np.asarray(targets)[np.maximum(last, 0)], 0.0)
 
 
 @functools.lru_cache(maxsize=8)

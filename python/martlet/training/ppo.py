@@ -75,8 +75,9 @@ def _logits(sums, s):
 
 
 def values(weights: dict, hidden: jax.Array, held: jax.Array) -> jax.Array:
-    """What the critic expects of the rewards to come, discounted, where `held` is the position found."""
-    parts = hidden @ weights["critic_w"] + weights["critic_b"]
+    """What the critic expects of a tick's reward in the mean of the discounted ones to come, where `held` is the
+    position found: their sum times 1 − discount. It does not shape the network, whose gradients it would drown."""
+    parts = jax.lax.stop_gradient(hidden) @ weights["critic_w"] + weights["critic_b"]
     return parts[..., 0] + parts[..., 1] * held
 
 
@@ -101,11 +102,12 @@ def rollout(trading, weights, hidden, following, market, next_begin, account, ke
     after, rewards, held = environment.run(account, jnp.clip(actions, -1, 1), market)
     rewards, begin = rewards / trading.scale, market[..., environment.COLUMNS.index("begin")]
     before = jnp.concatenate([account["held"][None], held[:-1]]) * (1 - begin)
-    expected = values(weights, hidden, before)
+    sums = 1 / (1 - trading.ppo.discount)
+    expected = sums * values(weights, hidden, before)
     goes_on = 1 - jnp.concatenate([begin[1:], next_begin[None]])
-    gained = advantages(rewards, expected, values(weights, following, held[-1]), goes_on, trading.ppo)
+    gained = advantages(rewards, expected, sums * values(weights, following, held[-1]), goes_on, trading.ppo)
     kept = {"actions": actions, "logs": log_probabilities(weights, hidden, actions, trading.is_discrete)[0],
-            "before": before, "gained": (gained - gained.mean()) / (gained.std() + 1e-6), "values": gained + expected}
+            "before": before, "gained": (gained - gained.mean()) / (gained.std() + 1e-6), "values": (gained + expected) / sums}
     return kept, account | after, rewards.mean()
 
 
