@@ -29,7 +29,8 @@ def test_figures_are_those_by_hand():
     row = backtest.judge("by hand", account, ticks_per_day=49.0, block=2)
     assert row.net.value == pytest.approx(sum(expected)) and row.net.low < row.net.value < row.net.high
     assert row.costs == pytest.approx(2.5) and row.gross == pytest.approx(sum(expected) + 2.5)
-    assert row.turnover == 5 and row.trades == 3 and row.hit_rate == pytest.approx(2 / 3)
+    assert row.turnover == 5 and row.fee_left_bps == pytest.approx(sum(expected) / 5 * 1e4)
+    assert row.trades == 3 and row.hit_rate == pytest.approx(2 / 3)
     # From 2.5, the highest equity, to −1.5.
     assert row.drawdown == pytest.approx(4)
     assert row.sharpe_tick == pytest.approx(np.mean(expected) / np.std(expected))
@@ -40,7 +41,7 @@ def test_the_first_loss_is_a_drawdown_and_flat_has_no_ratio():
     losing = backtest.judge("long", simulate(market([-1.0, -1, 5, 0]), np.ones(4), 0), 1.0, 1)
     assert losing.drawdown == 2
     flat = backtest.judge("flat", simulate(market([-1.0, -1, 5, 0]), np.zeros(4), 0), 1.0, 1)
-    assert np.isnan(flat.sharpe_tick) and np.isnan(flat.hit_rate) and flat.trades == 0 and flat.net.value == 0
+    assert np.isnan([flat.sharpe_tick, flat.hit_rate, flat.fee_left_bps]).all() and flat.trades == 0 and flat.net.value == 0
     text = backtest.table([losing, flat])
     assert len(text.splitlines()) == 4 and "| flat | 0.0 [0.0, 0.0] |" in text and "30000.0" in text
 

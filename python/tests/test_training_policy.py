@@ -1,4 +1,5 @@
-"""A position learned by direct reinforcement: it earns where there is something to earn, and rests where costs eat it."""
+"""A position learned by direct reinforcement: it earns where there is something to earn, and rests where costs eat
+it."""
 
 import dataclasses
 

@@ -83,7 +83,7 @@ def test_tails_are_the_quantile_and_the_mean_beyond():
     assert normal[0] == pytest.approx(RISK, abs=0.02) and normal[1] == pytest.approx(SHORTFALL, abs=0.03)
 
 
-def test_calibration_puts_validation_right_by_one_factor(walk):
+def test_calibration_puts_the_chosen_ticks_right_by_one_factor(walk):
     moves, returns, true, ahead, (train, validation, test) = walk
     found, factor = risk.calibrated(exact(true, 0.5), returns, validation)
     assert factor == pytest.approx(2, rel=0.15)
@@ -91,7 +91,7 @@ def test_calibration_puts_validation_right_by_one_factor(walk):
     violated = -returns[validation] > found.value_at_risk[validation, 0]
     assert 0.049 < violated.mean() <= 0.05
     assert np.array_equal(found.volatility, true, equal_nan=True)
-    # It is chosen in validation alone.
+    # It comes from the chosen ticks alone.
     other = np.where(test, 10 * returns, returns)
     assert risk.calibrated(exact(true, 0.5), other, validation)[1] == factor
 

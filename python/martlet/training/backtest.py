@@ -1,7 +1,8 @@
 """What positions brought on held-out time after costs, beside those that take no model.
 
-    market = Market.of(data, fee_bps, [problem.validation_from, problem.test_from])
-    rows = judge({"flat": flat, "always long": ones, "policy": position}, market.part(test_from, count), ...)
+    market = Market.of(data, fee_bps, [problem.validation_from, problem.test_from]).part(problem.test_from, count)
+    rows = [judge(name, simulate(market, decisions), ticks_per_day(...)) for name, decisions in positions.items()]
+    print(table(rows))
 
 Positions are decisions [N]; the account trades them (`environment`). Returns are fractions of one whole position, not
 of a capital, and are added up, not compounded.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bootstrap import Interval, Resamples
-from .environment import Account, Market, simulate
+from .environment import BASIS_POINT, Account, Market, simulate
 
 #: Of the scores' sizes in validation, the shares below which a threshold forbids to trade; beyond the last, never.
 THRESHOLD_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -42,6 +43,9 @@ class Judgement:
     sharpe_day: float
     #: The sum of all changes of the position: one trade in and out of a whole one is 2.
     turnover: float
+    #: What a fee more, in basis points of the value traded, would leave of the net return nothing; NaN where nothing
+    #: was traded.
+    fee_left_bps: float
     #: The largest fall of the equity from its highest value before, which is at least 0.
     drawdown: float
     #: A trade lasts from taking a side to leaving it, by itself or for the other side; it hits where it earned more
@@ -60,11 +64,13 @@ def judge(
     net = Interval(*(len(rewards) * value for value in (mean.value, mean.low, mean.high, mean.standard_error)))
     deviation = rewards.std()
     sharpe = rewards.mean() / deviation if deviation > 0 else float("nan")
+    turnover = float(account.traded.sum())
     equity = np.concatenate([[0.0], account.equity])
     earned = trades(account)
     return Judgement(
         name, net, float(rewards.sum() + costs), float(costs), float(sharpe), float(sharpe * np.sqrt(ticks_per_day)),
-        float(account.traded.sum()), float((np.maximum.accumulate(equity) - equity).max()), len(earned),
+        turnover, float(rewards.sum() / turnover / BASIS_POINT) if turnover > 0 else float("nan"),
+        float((np.maximum.accumulate(equity) - equity).max()), len(earned),
         float((earned > 0).mean()) if len(earned) else float("nan"))
 
 
@@ -123,14 +129,15 @@ def _best(account: Account) -> int:
 
 def table(rows: Sequence[Judgement]) -> str:
     """Markdown; returns, costs and drawdown in basis points of a whole position."""
-    lines = ["| positions | net, bps [95 %] | gross | costs | Sharpe/tick | Sharpe/day | turnover | drawdown | trades | "
-             "hits |", "|---|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| positions | net, bps [95 %] | gross | costs | Sharpe/tick | Sharpe/day | turnover | "
+             "fee left, bps | drawdown | trades | hits |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         net, low, high = (1e4 * value for value in (row.net.value, row.net.low, row.net.high))
         hits = "–" if np.isnan(row.hit_rate) else f"{100 * row.hit_rate:.0f} %"
-        sharpe = ["–" if np.isnan(value) else f"{value:.{digits}f}"
-                  for value, digits in ((row.sharpe_tick, 4), (row.sharpe_day, 1))]
+        ratios = ["–" if np.isnan(value) else f"{value:.{digits}f}"
+                  for value, digits in ((row.sharpe_tick, 4), (row.sharpe_day, 1), (row.fee_left_bps, 2))]
         lines.append(
             f"| {row.name} | {net:.1f} [{low:.1f}, {high:.1f}] | {1e4 * row.gross:.1f} | {1e4 * row.costs:.1f} | "
-            f"{sharpe[0]} | {sharpe[1]} | {row.turnover:,.0f} | {1e4 * row.drawdown:.1f} | {row.trades:,} | {hits} |")
+            f"{ratios[0]} | {ratios[1]} | {row.turnover:,.0f} | {ratios[2]} | "
+            f"{1e4 * row.drawdown:.1f} | {row.trades:,} | {hits} |")
     return "\n".join(lines)

@@ -151,8 +151,8 @@ class _Run:
     def _initial(self):
         teacher = self.examples.targets.get(TEACHER_HIDDEN)
         make = steps.compiled_initial(
-            self.network, self.heads, self.settings.distillation, self.settings.trading, self.examples.features.shape[1],
-            0 if teacher is None else teacher.shape[1])
+            self.network, self.heads, self.settings.distillation, self.settings.trading,
+            self.examples.features.shape[1], 0 if teacher is None else teacher.shape[1])
         return make(self.key)
 
     def _compile(self):

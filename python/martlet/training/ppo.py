@@ -105,9 +105,12 @@ def rollout(trading, weights, hidden, following, market, next_begin, account, ke
     sums = 1 / (1 - trading.ppo.discount)
     expected = sums * values(weights, hidden, before)
     goes_on = 1 - jnp.concatenate([begin[1:], next_begin[None]])
-    gained = advantages(rewards, expected, sums * values(weights, following, held[-1]), goes_on, trading.ppo)
-    kept = {"actions": actions, "logs": log_probabilities(weights, hidden, actions, trading.is_discrete)[0],
-            "before": before, "gained": (gained - gained.mean()) / (gained.std() + 1e-6), "values": (gained + expected) / sums}
+    next_expected = sums * values(weights, following, held[-1])
+    gained = advantages(rewards, expected, next_expected, goes_on, trading.ppo)
+    kept = {
+        "actions": actions, "logs": log_probabilities(weights, hidden, actions, trading.is_discrete)[0],
+        "before": before, "gained": (gained - gained.mean()) / (gained.std() + 1e-6),
+        "values": (gained + expected) / sums}
     return kept, account | after, rewards.mean()
 
 
