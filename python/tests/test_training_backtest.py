@@ -41,7 +41,8 @@ def test_the_first_loss_is_a_drawdown_and_flat_has_no_ratio():
     losing = backtest.judge("long", simulate(market([-1.0, -1, 5, 0]), np.ones(4), 0), 1.0, 1)
     assert losing.drawdown == 2
     flat = backtest.judge("flat", simulate(market([-1.0, -1, 5, 0]), np.zeros(4), 0), 1.0, 1)
-    assert np.isnan([flat.sharpe_tick, flat.hit_rate, flat.fee_left_bps]).all() and flat.trades == 0 and flat.net.value == 0
+    assert np.isnan([flat.sharpe_tick, flat.hit_rate, flat.fee_left_bps]).all()
+    assert flat.trades == 0 and flat.net.value == 0
     text = backtest.table([losing, flat])
     assert len(text.splitlines()) == 4 and "| flat | 0.0 [0.0, 0.0] |" in text and "30000.0" in text
 

@@ -1,4 +1,5 @@
-"""Trading in recorded quotes: the equity is what the fills are worth, to the last digit, and nothing crosses a reset."""
+"""Trading in recorded quotes: the equity is what the fills are worth, to the last digit, and nothing crosses a
+reset."""
 
 from fractions import Fraction
 
