@@ -11,7 +11,7 @@ from martlet.training.metrics import f1_scores
 from support import BIN, FEED, FEEDS, MODEL, martlet
 from training_support import COUNT, FEATURES, describe, write_folder
 
-ARRAYS = ("features", "mid", "ts_recv", "reset", "instrument")
+ARRAYS = ("features", "mid", "bid", "ask", "ts_recv", "reset", "instrument")
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Heads of the model kit: what holds by construction, and losses that are least at what they estimate."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
-from martlet.training import heads  # noqa: E402
+from martlet.training import export, heads, inference, networks  # noqa: E402
 
 ALL = heads.Heads(2, heads.NAMES, scales=(1e-4, 3e-4))
 
@@ -58,3 +60,25 @@ def test_what_does_not_count_changes_no_loss():
                for name, value in targets.items()}
     for name, value in jax.jit(ALL.losses)(raw, changed, counts).items():
         assert value == pytest.approx(float(losses[name]), rel=1e-6)
+
+
+def test_risk_factors_scale_both_risks_in_outputs_and_in_the_file():
+    pytest.importorskip("onnx")
+    scaled, hidden = dataclasses.replace(ALL, risk_factors=(2.0, 0.5)), np.ones((3, 8), np.float32)
+    plain, found = ALL.outputs(weights(), hidden), scaled.outputs(weights(), hidden)
+    for name, value in found.items():
+        factor = np.array([[2.0], [0.5]]) if name in heads.RISK else 1.0
+        assert np.asarray(value) == pytest.approx(np.asarray(plain[name]) * factor, rel=1e-6)
+    net = networks.make("mlp", dense=(8,))
+    values = {"contract_version": 1, "feature_set_version": 1, "feature_names": ["a", "b"], "warm_up_ticks": 0,
+              "horizons": [{"length": k, "unit": "ticks", "label": "smoothed-mid", "alpha": 1e-5} for k in (10, 20)]}
+    both = weights() | net.initial(jax.random.key(2), 2)
+    inputs, reset, one = np.random.default_rng(9).normal(size=(20, 2)).astype(np.float32), np.zeros(20), np.ones(2)
+    model = export.to_onnx(net, scaled, both, np.zeros(2, np.float32), one.astype(np.float32), values)
+    expected = inference.outputs(net, scaled, both, inputs, reset)
+    assert export.check(model, expected, inputs, reset) <= export.TOLERANCE
+    file = export.run(model, inputs, reset)
+    assert file["value_at_risk"] == pytest.approx(expected["value_at_risk"], rel=1e-5)
+    for factors in ((1.0,), (1.0, -1.0)):
+        with pytest.raises(ValueError, match="a risk factor"):
+            dataclasses.replace(ALL, risk_factors=factors)

@@ -18,6 +18,12 @@ def draw(path, kind):
         plots.reliability_plot(path, EXPECTED, PROBABILITIES, "a model")
     elif kind == "confusion":
         plots.confusion_plot(path, metrics.confusion(EXPECTED, PROBABILITIES.argmax(axis=1)), "a model")
+    elif kind == "equity":
+        plots.equity_plot(path, {"flat": np.zeros(500), "policy": np.linspace(0, 1e-4, 500)}, "GOOG")
+    elif kind == "risk":
+        returns = np.linspace(-3e-4, 3e-4, 50)
+        risks = {"model": np.full(50, 2e-4), "EWMA": np.full(50, 1e-4)}
+        plots.value_at_risk_plot(path, returns, risks, -returns > 2e-4, "GOOG")
     else:
         scores = {"persistence": [Interval(0.4, 0.38, 0.42, 0.01)] * 2, "model": [Interval(0.5, 0.501, 0.52, 0.01)] * 2}
         plots.f1_bars(path, ["10 ticks", "50 ticks"], scores, "GOOG")
@@ -25,6 +31,7 @@ def draw(path, kind):
 
 @pytest.mark.parametrize("kind, words", [
     ("reliability", ["a model: calibration error", "stated probability"]), ("confusion", ["predicted", "true", "down"]),
+    ("equity", ["GOOG", "policy: 1.0", "equity after costs, bps"]), ("risk", ["EWMA", "beyond: 9 of 50", "return, bps"]),
     ("bars", ["persistence", "model", "50 ticks", "macro F1", "GOOG"])])
 def test_figures_are_written_and_repeat(tmp_path, kind, words, monkeypatch):
     monkeypatch.setitem(__import__("matplotlib").rcParams, "svg.fonttype", "none")

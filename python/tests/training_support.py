@@ -18,7 +18,9 @@ def write_folder(path, seed=6, count=COUNT):
     features[:, 1] = 3
     reset = np.zeros(count, np.uint8)
     reset[[0, count // 4]] = 1
-    for name, array in [("features", features), ("mid", mid), ("reset", reset),
+    half = random.integers(1, 4, count) * 5_000_000
+    for name, array in [("features", features), ("mid", mid), ("bid", mid - half), ("ask", mid + half),
+                        ("reset", reset),
                         ("instrument", np.zeros(count, np.uint32)),
                         ("ts_recv", 1_700_000_000_000_000_000 + np.arange(count, dtype=np.uint64) * 10**6)]:
         np.save(path / f"{name}.npy", array)

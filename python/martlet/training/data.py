@@ -32,6 +32,9 @@ class Data:
     features: np.ndarray
     #: [N] int64 in 1e-9, `labels.UNDEFINED_PRICE` where a side of the book is empty.
     mid: np.ndarray
+    #: [N] int64 in 1e-9 each, the best quotes, `labels.UNDEFINED_PRICE` where there is none.
+    bid: np.ndarray
+    ask: np.ndarray
     #: [N] uint64, ns since the Unix epoch.
     ts_recv: np.ndarray
     #: [N] uint8, 1 at the first tick after a reset.
@@ -51,7 +54,7 @@ class Data:
         try:
             description = json.loads((folder / "features.json").read_text())
             arrays = {name: np.load(folder / f"{name}.npy")
-                      for name in ("features", "mid", "ts_recv", "reset", "instrument")}
+                      for name in ("features", "mid", "bid", "ask", "ts_recv", "reset", "instrument")}
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: {error}") from error
         _check(folder, description, arrays)
@@ -77,8 +80,8 @@ def _check(folder: pathlib.Path, description: dict, arrays: dict[str, np.ndarray
             f"{folder} has version {description['feature_set_version']} of the feature set, this package knows version "
             f"{features.VERSION}: write the features anew with the `martlet` of this release")
     count = len(arrays["mid"])
-    for name, dtype in [("features", np.float32), ("mid", np.int64), ("ts_recv", np.uint64), ("reset", np.uint8),
-                        ("instrument", np.uint32)]:
+    for name, dtype in [("features", np.float32), ("mid", np.int64), ("bid", np.int64), ("ask", np.int64),
+                        ("ts_recv", np.uint64), ("reset", np.uint8), ("instrument", np.uint32)]:
         shape = (count, len(description["names"])) if name == "features" else (count,)
         array = arrays[name]
         if array.dtype != dtype or array.shape != shape:

@@ -49,6 +49,9 @@ class Heads:
     volatility_target: str = "returns"
     #: What each head's loss counts in the sum; 1 where it is not named.
     shares: tuple[tuple[str, float], ...] = ()
+    #: What both risks of each horizon are multiplied by, at all tails, as validation suggests after training
+    #: (`risk.calibrated`); it counts in outputs and export, not in losses. Empty for 1.
+    risk_factors: tuple[float, ...] = ()
     #: Whether the hidden values are the logits themselves, without a layer between; for `probabilities` alone.
     is_direct: bool = False
 
@@ -62,6 +65,9 @@ class Heads:
         if needs_scales and len(self.scales) != self.horizons:
             raise ValueError(
                 f"{self.names} need a scale of returns for each of {self.horizons} horizons; got {self.scales}")
+        if self.risk_factors and (len(self.risk_factors) != self.horizons or not min(self.risk_factors) >= 0):
+            raise ValueError(f"a risk factor of at least 0 for each of {self.horizons} horizons, not "
+                             f"{self.risk_factors}")
         if self.is_direct and self.names != ("probabilities",):
             raise ValueError(f"direct heads are for probabilities alone, not {self.names}")
 
@@ -124,8 +130,11 @@ class Heads:
                 values[name] = values[name] * scales
         for name in RISK:
             if name in values:
-                values[name] = values[name] * scales[:, None]
+                values[name] = values[name] * self._risk_scales()[:, None]
         return values
+
+    def _risk_scales(self) -> np.ndarray:
+        return (np.asarray(self.scales) * np.asarray(self.risk_factors or 1.0)).astype(np.float32)
 
     def losses(self, raw: dict, targets: dict, weights: dict) -> dict[str, jax.Array]:
         """The loss of each head over a batch, from `raw`: the mean over targets [..., H] or [...], each with its
@@ -172,8 +181,8 @@ class Heads:
         if self.is_direct:
             sums["probabilities"] = value
 
-        def scaled(value, columns=1):
-            return builder.node("Mul", [value, builder.constant(np.tile(scales, columns)[None], "scale")])
+        def scaled(value, scales=scales):
+            return builder.node("Mul", [value, builder.constant(scales[None], "scale")])
 
         if "probabilities" in sums:
             logits = builder.reshape(sums["probabilities"], 1, count, 3)
@@ -183,7 +192,8 @@ class Heads:
         if "volatility" in sums:
             builder.output(scaled(builder.node("Softplus", [sums["volatility"]])), "volatility", [1, count])
         if "value_at_risk" in sums:
-            self._risk_nodes(builder, scaled(builder.node("Softplus", [sums["value_at_risk"]]), 4))
+            steps = builder.node("Softplus", [sums["value_at_risk"]])
+            self._risk_nodes(builder, scaled(steps, np.tile(self._risk_scales(), 4)))
         if "trend" in sums:
             builder.output(builder.node("Softmax", [sums["trend"]], axis=-1), "trend", [1, 3])
         if "position" in sums:

@@ -20,6 +20,7 @@ from . import checkpoint, inference, pruning, steps
 from .batches import Examples, Lanes, TrainingError, Windows
 from .distillation import MATCH, TEACHER, TEACHER_HIDDEN, Distillation
 from .heads import Heads
+from .policy import MARKET, Trading, without_helpers
 from .progress import Progress
 from .pruning import Pruning
 from .quantization import Quantization, Ranges, measure
@@ -55,6 +56,8 @@ class Settings:
     keeps_zeros: bool = False
     quantization: Quantization | None = None
     distillation: Distillation | None = None
+    #: How the head `position` is learned, where it is.
+    trading: Trading | None = None
 
     @property
     def settled(self) -> float:
@@ -115,21 +118,23 @@ class _Run:
             raise TrainingError(
                 f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
         self.network, self.heads, self.examples, self.settings = network, heads, examples, settings
-        names = heads.targets()
+        if settings.trading and not (network.is_stream and "position" in heads.names):
+            raise TrainingError("trading is learned by a network that streams, with the head position")
+        names = _targets(heads, settings.trading)
         if settings.distillation:
             names += (TEACHER, TEACHER_HIDDEN) if settings.distillation.features else (TEACHER,)
         missing = [name for name in names if name not in examples.targets]
         if missing:
-            raise TrainingError(f"the heads and the distillation need the targets {', '.join(missing)}")
+            raise TrainingError(f"the heads, the distillation and the trading need the targets {', '.join(missing)}")
         if network.is_stream:
             self.batches = Lanes(examples, names, settings.lanes, settings.steps, settings.burn_in)
         else:
             self.batches = Windows(examples, names, network.window, settings.batch, settings.windows)
         self.optimization = Optimization(
             settings.learning_rate, settings.weight_decay, settings.warm_up, settings.clip,
-            settings.epochs * self.batches.chunks)
+            settings.epochs * self.batches.chunks * (settings.trading.passes if settings.trading else 1))
         self.key = jax.random.key(settings.seed)
-        self.weights = {name: jnp.asarray(w, jnp.float32) for name, w in (first or self._initial()).items()}
+        self.weights = {name: jnp.asarray(w, jnp.float32) for name, w in self._first(first).items()}
         self.optimizer_state = jax.jit(self.optimization.optimizer().init)(self.weights)
         self.masks: dict[str, jax.Array] = {}
         if settings.keeps_zeros:
@@ -139,16 +144,21 @@ class _Run:
         self.epoch, self.history = 0, []
         self._compile()
 
+    def _first(self, first):
+        """What is given, and of what is not the first weights."""
+        return self._initial() | first if first and self.settings.trading else first or self._initial()
+
     def _initial(self):
         teacher = self.examples.targets.get(TEACHER_HIDDEN)
         make = steps.compiled_initial(
-            self.network, self.heads, self.settings.distillation, self.examples.features.shape[1],
-            0 if teacher is None else teacher.shape[1])
+            self.network, self.heads, self.settings.distillation, self.settings.trading,
+            self.examples.features.shape[1], 0 if teacher is None else teacher.shape[1])
         return make(self.key)
 
     def _compile(self):
         ranges = None if self.ranges is None else tuple(sorted(self.ranges.items()))
-        self.steps = steps.compiled(self.network, self.heads, self.settings.distillation, self.optimization, ranges)
+        self.steps = steps.compiled(
+            self.network, self.heads, self.settings.distillation, self.settings.trading, self.optimization, ranges)
 
     # Epochs
 
@@ -156,6 +166,8 @@ class _Run:
         settings, chunks = self.settings, self.batches.chunks
         generator = np.random.default_rng([settings.seed, self.epoch])
         state = self.network.start(settings.lanes, self.examples.features.shape[1]) if self.network.is_stream else {}
+        if settings.trading:
+            state |= {steps.ACCOUNT: settings.trading.start(settings.lanes)}
         for index in self.batches.burn_in(generator):
             state = self.steps.advance(self.weights, self.batches.arrays, state, index)
         losses, total = [], settings.epochs * chunks
@@ -202,7 +214,8 @@ class _Run:
         self.epoch += 1
         if self.average is not None:
             loss = validation_loss(
-                self.network, self.heads, self.average, self.examples, self.ranges, self.settings.validation_every)
+                self.network, self.heads, self.average, self.examples, self.ranges, self.settings.validation_every,
+                self.settings.trading)
             line["validation_loss"] = loss
             if loss < self.best_loss:
                 self.best, self.best_loss, self.best_epoch = self.average, loss, self.epoch - 1
@@ -218,7 +231,7 @@ class _Run:
         if self.best is None:
             raise TrainingError(
                 f"after {self.epoch} epochs there is no finite validation loss; the learning rate may be too high")
-        weights = {name: np.asarray(weight) for name, weight in self.best.items() if name != MATCH}
+        weights = {name: np.asarray(w) for name, w in without_helpers(self.best).items() if name != MATCH}
         return Trained(weights, self.ranges, self.history, self.best_epoch)
 
     # Checkpoints
@@ -247,18 +260,23 @@ class _Run:
 
 
 def validation_loss(network, heads: Heads, weights: dict, examples: Examples, ranges: Ranges | None = None,
-                    every: int = 1, burn_in: int = 500) -> float:
-    """The heads' loss over the validation part, streamed from a little before it; without distillation."""
+                    every: int = 1, trading: Trading | None = None, burn_in: int = 500) -> float:
+    """The heads' loss over the validation part, streamed from a little before it; without distillation. Where a
+    position is learned, it trades as it will."""
     first, end = examples.bounds(examples.validation)
     rows = slice(max(first - burn_in, 0), end)
-    names = heads.targets()
+    names = _targets(heads, trading)
     found = inference.outputs(
         network, heads, weights, examples.features[rows], examples.reset[rows], ranges, True, every)
     hidden = found["hidden"]
     is_known = np.isfinite(hidden).all(axis=1)
     counts = {name: _rows(examples.validation[name][rows], is_known) for name in names}
     targets = {name: examples.targets[name][rows] for name in names}
-    return float(steps.compiled_loss(heads)(weights, np.nan_to_num(hidden), targets, counts))
+    return float(steps.compiled_loss(heads, trading)(weights, np.nan_to_num(hidden), targets, counts))
+
+
+def _targets(heads, trading):
+    return heads.targets() + ((MARKET,) if trading else ())
 
 
 def _rows(weight, chosen):

@@ -107,3 +107,31 @@ def frontier_plot(path: pathlib.Path, names: Sequence[str], nanoseconds: Sequenc
         axes.annotate(name, (time, score.value), textcoords="offset points", xytext=(5, 4), fontsize="small")
     axes.set(title=title, xlabel="ns for a tick, p50 in the engine", ylabel="macro F1", xscale="log")
     save(drawing, path)
+
+
+def equity_plot(path: pathlib.Path, curves: dict[str, np.ndarray], title: str) -> None:
+    """What each set of positions had earned by each tick, after costs, in basis points of a whole position."""
+    drawing, (axes,) = figure(width=8.0)
+    for name, equity in curves.items():
+        axes.plot(1e4 * np.concatenate([[0.0], equity]), linewidth=1.0, label=f"{name}: {1e4 * equity[-1]:.1f}")
+    axes.set(title=title, xlabel="ticks of the part", ylabel="equity after costs, bps")
+    axes.axhline(0, color="black", linewidth=0.5, linestyle=":")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    save(drawing, path)
+
+
+def value_at_risk_plot(
+    path: pathlib.Path, returns: np.ndarray, risks: dict[str, np.ndarray], violated: np.ndarray, title: str,
+) -> None:
+    """Returns of horizons that do not overlap, the loss at risk stated for each, and where `violated`, in basis points.
+    """
+    drawing, (axes,) = figure(width=8.0)
+    index = np.arange(len(returns))
+    axes.vlines(index, 0, 1e4 * returns, color="tab:grey", linewidth=0.6, label="return")
+    for (name, risk), colour in zip(risks.items(), ("tab:blue", "tab:orange", "tab:green", "tab:purple")):
+        axes.plot(index, -1e4 * risk, linewidth=1.0, color=colour, label=name)
+    axes.plot(index[violated], 1e4 * returns[violated], "x", color="tab:red", markersize=4,
+              label=f"beyond: {int(violated.sum())} of {len(returns)}")
+    axes.set(title=title, xlabel="horizons that do not overlap", ylabel="return, bps")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    save(drawing, path)
