@@ -17,17 +17,20 @@ from collections.abc import Callable
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
 import numpy as np
+import onnx
 
 from martlet.labels import most_probable
 from martlet.training import baselines, engine, export, inference, loop, pruning
 from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
-from martlet.training.metrics import log_loss, macro_f1
+from martlet.training.metrics import confusion, log_loss, macro_f1
 from martlet.training.mirror import Mirror
 
 #: Normalised features are cut off there: what lies beyond tells one day's story only.
 LIMIT = 1.5
+#: Ticks after which a state is that of the stream.
+BURN_IN = 4_096
 
 
 class Study:
@@ -65,6 +68,16 @@ class Study:
             np.save(path.with_suffix(".new.npy"), array)
             path.with_suffix(".new.npy").rename(path)
         return np.load(path)
+
+    def kept_json(self, name: str, make: Callable[[], dict]) -> dict:
+        """What JSON holds, made once."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            self.say(name)
+            values = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        return json.loads(path.read_text())
 
     def trained(self, name: str, network, settings: loop.Settings, teacher: np.ndarray | None = None,
                 first: dict | None = None) -> loop.Trained:
@@ -144,15 +157,38 @@ class Study:
 
     def measured(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> dict:
         """What the engine says of the model's file, measured once."""
-        path = self.folder / f"{name}.json"
-        if not path.exists():
+        def make():
             row = engine.frontier_row(self.exported(name, network, trained, exponents))
-            path.write_text(json.dumps(row | {"prunable": pruning.density(trained.weights, network.prunable)}))
-        return json.loads(path.read_text())
+            return row | {"prunable": pruning.density(trained.weights, network.prunable)}
+        return self.kept_json(name, make)
+
+
+    def reproduced(self, name: str, path: pathlib.Path, feed: pathlib.Path) -> str:
+        """A table of what `martlet score` says of the file over the feed, and of this Python's scores on the same
+        ticks: of floats by the training code, of bytes by the integer reference from some ticks before."""
+        problem, data = self.problem, self.problem.data
+        first = int(np.flatnonzero(problem.test.any(axis=1))[0])
+        begin = int(data.ts_recv[first])
+        report = self.kept_json(f"{path.stem}-score", lambda: engine.score([feed], path, begin))
+        model = onnx.load(path)
+        probabilities = self.predictions[name][0]
+        is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+        if is_integer:
+            start = max(first - BURN_IN, 0)
+            rest = self.kept(f"{path.stem}-reference", lambda: export.run(
+                model, data.features[start:], data.reset[start:])["probabilities"])
+            probabilities = np.concatenate([probabilities[:start], rest])
+        rows = []
+        for column, (horizon, found) in enumerate(zip(problem.horizons, report["horizons"])):
+            chosen = (data.ts_recv >= begin) & (problem.classes[:, column] >= 0) & (problem.known[:, column] >= 0)
+            ours = macro_f1(_confusion(problem.classes[chosen, column], probabilities[chosen, column]))
+            rows.append([horizon, f"{chosen.sum():,}", f"{found['evaluated']:,}", f"{ours:.6f}",
+                         f"{found['macro_f1']:.6f}"])
+        by = "integer reference" if is_integer else "training code"
+        return markdown([name, "ticks", "ticks, engine", f"macro F1, {by}", "macro F1, engine"], rows)
 
 
 def _confusion(expected, probabilities):
-    from martlet.training.metrics import confusion
     return confusion(expected, most_probable(probabilities))
 
 

@@ -72,9 +72,9 @@ class Mirror:
         if teacher is not None:
             targets["teacher"] = joined(teacher, teacher[..., ::-1])
         train = joined(problem.train, problem.train)
-        validation = joined(problem.validation, np.zeros_like(problem.validation))
+        # Nothing of the mirror image is judged: no tick of the training part counts in validation.
+        validation = joined(problem.validation, problem.validation)
         reset = joined(problem.data.reset, problem.data.reset)
-        reset[end] = 1
         mirrored = self.features(features[:end])
         return Examples(np.concatenate([mirrored, features]), reset, targets, dict.fromkeys(targets, train),
                         dict.fromkeys(targets, validation))
