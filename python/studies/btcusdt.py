@@ -20,14 +20,16 @@ from martlet.training import baselines, data, networks
 
 HORIZONS, ALPHAS = (20, 100), (1e-6, 5e-6)
 SEEDS = (1, 2, 3)
-STUDENT = networks.make("lstm", units=(32,), dense=(64,), input_dropout=0.05, dropout=0.1)
-DENSITIES = (0.5, 0.25, 0.1, 0.05)
+STUDENT = networks.make("lstm", units=(64,), dense=(128,), input_dropout=0.05, dropout=0.1)
+COURSE = chain.Course(dense=5, pruned=8, fixed_from=0.6, learning_rate=5e-3)
+DENSITIES = (0.25, 0.1, 0.05)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("features", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
+    parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
     parser.add_argument("--plot", type=pathlib.Path, help="the frontier at 100 ticks as a PNG")
     options = parser.parse_args()
     problem = data.prepare(data.Data.load(options.features), HORIZONS, alphas=list(ALPHAS))
@@ -35,13 +37,16 @@ def main() -> None:
     trees = add_baselines(study)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS[:2], [trees])
-    chain.students(study, "LSTM", STUDENT, taught, SEEDS, chain.variants(DENSITIES, (0.1,)))
-    variants = [f"fp32 {density:.0%}" for density in DENSITIES] + ["int8 dense", "int8 10%"]
+    chain.students(study, "LSTM", STUDENT, taught, SEEDS, COURSE, DENSITIES, (0.1,))
+    variants = [variant.name for variant in COURSE.variants(DENSITIES, (0.1,))]
     for column, horizon in enumerate(study.problem.horizons):
         print(f"{horizon}\n\n{chain.scores(study, column)}\n")
         print(chain.losses(study, [(f"LSTM {variant}", "LSTM fp32 dense") for variant in variants], column), "\n")
         others = ("teacher", "persistence", "logistic", "trees")
         print(chain.losses(study, [("LSTM int8 10%", other) for other in others], column), "\n")
+    if options.feed:
+        print(study.reproduced("LSTM int8 10%", study.rows["LSTM int8 10%"]["file"], options.feed))
+        print(study.reproduced("LSTM fp32 10%", study.rows["LSTM fp32 10%"]["file"], options.feed))
     if options.plot:
         frontier.plot(study, len(HORIZONS) - 1, options.plot, f"BTCUSDT, {HORIZONS[-1]} ticks")
 

@@ -16,33 +16,37 @@ from study import Study, markdown
 TEACHER = loop.Settings(epochs=6, learning_rate=6e-3, weight_decay=3e-2, average_decay=0.98, lanes=96)
 STUDENT = loop.Settings(epochs=8, learning_rate=5e-3, average_decay=0.98, lanes=96,
                         distillation=Distillation(temperature=2.0, share=0.7))
-#: A dense student's weights are pruned and quantised further. Half of the steps change the masks.
-PRUNED = dataclasses.replace(STUDENT, epochs=6, learning_rate=3e-3)
+#: A dense student's weights are pruned and quantised further.
 QUANTISED = dataclasses.replace(STUDENT, epochs=4, learning_rate=2e-3, quantization=Quantization(begin=0.0))
-
-
-def pruning(density: float, is_integer: bool) -> Pruning:
-    return Pruning(density=density, begin=0.0, end=0.5, every=5, is_integer=is_integer)
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
     name: str
     settings: loop.Settings
-    density: float = 1.0
-    is_integer: bool = False
 
 
-def variants(densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> list[Variant]:
-    """All but the dense student of floats, which they begin from."""
-    result = [Variant(f"fp32 {density:.0%}", dataclasses.replace(PRUNED, pruning=pruning(density, False)), density)
-              for density in densities]
-    result.append(Variant("int8 dense", QUANTISED, 1.0, True))
-    for density in integer_densities:
-        settings = dataclasses.replace(
-            PRUNED, pruning=pruning(density, True), quantization=Quantization(begin=0.5))
-        result.append(Variant(f"int8 {density:.0%}", settings, density, True))
-    return result
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """How long a student learns, dense and pruned, and from which share of the pruning on its blocks are fixed."""
+
+    dense: int = 8
+    pruned: int = 6
+    fixed_from: float = 0.5
+    learning_rate: float = 3e-3
+
+    def variants(self, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> list[Variant]:
+        """All but the dense student of floats, which they begin from. Bytes are quantised once blocks are fixed."""
+        quantization = Quantization(begin=self.fixed_from)
+        return [Variant(f"fp32 {density:.0%}", self._pruned(density, None)) for density in densities] + [
+            Variant("int8 dense", QUANTISED)] + [
+            Variant(f"int8 {density:.0%}", self._pruned(density, quantization)) for density in integer_densities]
+
+    def _pruned(self, density, quantization):
+        pruning = Pruning(
+            density=density, begin=0.0, end=self.fixed_from, every=5, is_integer=quantization is not None)
+        return dataclasses.replace(STUDENT, epochs=self.pruned, learning_rate=self.learning_rate, pruning=pruning,
+                                   quantization=quantization)
 
 
 def teach(study: Study, network, seeds: tuple[int, ...], others: list[np.ndarray] | None = None) -> np.ndarray:
@@ -67,12 +71,13 @@ def teach(study: Study, network, seeds: tuple[int, ...], others: list[np.ndarray
 
 
 def students(study: Study, kind: str, network, taught: np.ndarray, seeds: tuple[int, ...],
-             chosen: list[Variant]) -> None:
+             course: Course, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> None:
     """Adds the dense student, named `kind` and its variant, and each variant of it."""
-    dense = [study.trained(f"{kind}/dense-{seed}", network, dataclasses.replace(STUDENT, seed=seed), taught)
+    dense = [study.trained(f"{kind}/dense-{seed}", network,
+                           dataclasses.replace(STUDENT, epochs=course.dense, seed=seed), taught)
              for seed in seeds]
     _judge(study, kind, "fp32 dense", network, dense, seeds)
-    for variant in chosen:
+    for variant in course.variants(densities, integer_densities):
         found = [study.trained(f"{kind}/{variant.name.replace(' ', '-')}-{seed}", network,
                                dataclasses.replace(variant.settings, seed=seed), taught, one.weights)
                  for seed, one in zip(seeds, dense)]
@@ -84,6 +89,7 @@ def _judge(study, kind, variant, network, found, seeds):
     name = f"{kind} {variant}"
     study.add(name, [study.outputs(one, network, trained) for one, trained in zip(names, found)])
     # All seeds are judged; the first one is measured and would be used.
+    study.rows[name]["file"] = study.folder / f"{names[0]}.onnx"
     study.rows[name]["engine"] = study.measured(names[0], network, found[0], study.rows[name]["exponents"])
 
 

@@ -13,18 +13,25 @@ import pathlib
 
 import chain
 import frontier
+import numpy as np
 import peers
 from study import Study
 
 from martlet.training import baselines, data, networks
-import numpy as np
 
 HORIZONS, ALPHA, COLUMN = (10, 20, 50, 100), 2e-5, 2
 SEEDS = (1, 2, 3)
-STUDENTS = {
-    "LSTM": networks.make("lstm", units=(32,), dense=(64,), input_dropout=0.05, dropout=0.1),
-    "MLP": networks.make("mlp", dense=(64, 32), input_dropout=0.05, dropout=0.1)}
+#: Networks, courses, and densities in floats and in bytes. The wide one is for few blocks: at 10 % it has as many weights
+#: as the others at a third.
+SMALL, WIDE = chain.Course(), chain.Course(dense=6, pruned=10, fixed_from=0.6, learning_rate=5e-3)
 DENSITIES = (0.5, 0.25, 0.1, 0.05)
+DROPOUT = {"input_dropout": 0.05, "dropout": 0.1}
+STUDENTS = {
+    "LSTM": (networks.make("lstm", units=(32,), dense=(64,), **DROPOUT), SMALL, DENSITIES, (0.25, 0.1)),
+    "MLP": (networks.make("mlp", dense=(64, 32), **DROPOUT), SMALL, DENSITIES, (0.25, 0.1)),
+    "wide": (networks.make("lstm", units=(64,), dense=(128,), **DROPOUT), WIDE, (0.1,), (0.1,))}
+#: Judged against the teacher and the baselines.
+COMPRESSED = ["LSTM int8 25%", "MLP int8 25%", "wide int8 10%"]
 
 
 def main() -> None:
@@ -32,6 +39,7 @@ def main() -> None:
     parser.add_argument("features", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
     parser.add_argument("--plot", type=pathlib.Path, help="the frontier as a PNG")
+    parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
     parser.add_argument("--without-peers", action="store_true", help="leaves BiN-C(TABL) and DeepLOB out")
     options = parser.parse_args()
     loaded = data.Data.load(options.features)
@@ -39,18 +47,21 @@ def main() -> None:
     trees = add_baselines(study)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS, [trees])
-    for kind, network in STUDENTS.items():
-        chain.students(study, kind, network, taught, SEEDS, chain.variants(DENSITIES, (0.25, 0.1)))
+    for kind, (network, course, densities, integer_densities) in STUDENTS.items():
+        chain.students(study, kind, network, taught, SEEDS, course, densities, integer_densities)
     if not options.without_peers:
         peers.add(study, COLUMN)
     print(chain.scores(study, COLUMN), "\n")
-    dense = [(f"{kind} {variant}", f"{kind} fp32 dense") for kind in STUDENTS
-             for variant in [f"fp32 {density:.0%}" for density in DENSITIES] + ["int8 dense", "int8 25%", "int8 10%"]]
+    dense = [(f"{kind} {variant.name}", f"{kind} fp32 dense") for kind, (_, course, *densities) in STUDENTS.items()
+             for variant in course.variants(*densities)]
     print(chain.losses(study, dense, COLUMN), "\n")
     others = ["teacher", "persistence", "logistic", "trees"] + ([] if options.without_peers else ["BiN-C(TABL)"])
-    print(chain.losses(study, [(f"{kind} int8 10%", other) for kind in STUDENTS for other in others], COLUMN), "\n")
+    print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
     if not options.without_peers:
-        print(peers.table(study, [f"{kind} int8 10%" for kind in STUDENTS], COLUMN))
+        print(peers.table(study, COMPRESSED, COLUMN))
+    if options.feed:
+        for name in COMPRESSED:
+            print(study.reproduced(name, study.rows[name]["file"], options.feed), "\n")
     if options.plot:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
 

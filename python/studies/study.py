@@ -169,13 +169,14 @@ class Study:
         problem, data = self.problem, self.problem.data
         first = int(np.flatnonzero(problem.test.any(axis=1))[0])
         begin = int(data.ts_recv[first])
-        report = self.kept_json(f"{path.stem}-score", lambda: engine.score([feed], path, begin))
+        place = str(path.with_suffix("").relative_to(self.folder))
+        report = self.kept_json(f"{place}-score", lambda: engine.score([feed], path, begin))
         model = onnx.load(path)
         probabilities = self.predictions[name][0]
         is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
         if is_integer:
             start = max(first - BURN_IN, 0)
-            rest = self.kept(f"{path.stem}-reference", lambda: export.run(
+            rest = self.kept(f"{place}-reference", lambda: export.run(
                 model, data.features[start:], data.reset[start:])["probabilities"])
             probabilities = np.concatenate([probabilities[:start], rest])
         rows = []
