@@ -31,7 +31,7 @@ TREE_SETTINGS = {
     "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }
 TREES_MAX, PATIENCE = 1_000, 50
-TILTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TILTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 
 
 def shares(classes: np.ndarray) -> np.ndarray:
@@ -138,20 +138,26 @@ def fit_trees(problem: Problem, column: int, seed: int = 1):
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)])
 
 
-def tilted(problem: Problem, probabilities: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Probabilities p / shares^e of [N, H, 3], summing to 1 again, and e for each horizon.
+def prior(problem: Problem, column: int, is_mirrored: bool = False) -> np.ndarray:
+    """[3]: the shares of a horizon's classes in training; down and up alike where the market is mirrored."""
+    found = shares(problem.classes[problem.train[:, column], column])
+    return (found + found[::-1]) / 2 if is_mirrored else found
+
+
+def tilted(problem: Problem, probabilities: np.ndarray, is_mirrored: bool = False) -> tuple[np.ndarray, list[float]]:
+    """Probabilities p / prior^e of [N, H, 3], summing to 1 again, and e for each horizon.
 
     A predictor that is unsure takes the commoner class, which macro F1 punishes. e = 1 makes all classes equally
     common; the e of `TILTS` with the best macro F1 on validation is chosen. What is tilted is no longer calibrated.
     """
     result, chosen = np.array(probabilities, np.float32), []
     for column in range(len(problem.horizons)):
-        prior = shares(problem.classes[problem.train[:, column], column])
+        common = np.maximum(prior(problem, column, is_mirrored), 1e-6)
         rows = problem.validation[:, column]
         expected = problem.classes[rows, column]
 
         def tilt(values, exponent):
-            return values / np.maximum(prior, 1e-6) ** exponent
+            return values / common**exponent
 
         scores = [macro_f1(confusion(expected, labels.most_probable(tilt(result[rows, column], exponent))))
                   for exponent in TILTS]

@@ -103,15 +103,19 @@ def normalised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.
 
 
 def to_onnx(network, heads, weights: dict, mean: np.ndarray, scale: np.ndarray, metadata: dict,
-            ranges: Ranges | None = None) -> onnx.ModelProto:
+            ranges: Ranges | None = None, limit: float | None = None) -> onnx.ModelProto:
     """The model: mean and scale (which multiplies), network, heads. `metadata` as docs/MODEL.md has it, without
-    `martlet.`; density and precision are filled in. With `ranges` the network is one of integer products."""
+    `martlet.`; density and precision are filled in. With `ranges` the network is one of integer products. Normalised
+    features are cut off at ±`limit`, where there is one."""
     if ranges is not None and not network.is_quantizable:
         raise ValueError(
             f"{type(network).__name__} is not trained quantised; `martlet model quantize` quantises its file")
     builder = ModelBuilder(len(mean), network.exported_window(ranges is not None), ranges)
     value = builder.node("Sub", ["features", builder.constant(mean, "mean")])
     value = builder.node("Mul", [value, builder.constant(scale, "scale")])
+    if limit is not None:
+        bounds = [builder.constant(np.float32(bound), "limit") for bound in (-limit, limit)]
+        value = builder.node("Clip", [value, *bounds])
     heads.nodes(builder, weights, network.nodes(builder, weights, value))
     # Outputs before next states, as in the contract's list.
     builder.outputs.sort(key=lambda output: output.name.startswith("state_"))

@@ -1,0 +1,91 @@
+"""GOOG's day of ten levels: the chain from an ensemble to a pruned int8 student, beside all baselines.
+
+    martlet features goog.dbn.zst --out FEATURES
+    python python/studies/goog.py FEATURES --work DIR --plot docs/frontier_goog.png
+
+Prints Markdown tables. What is finished is not done again, so the command can be stopped and repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import chain
+import frontier
+import numpy as np
+import peers
+from study import Study
+
+from martlet.training import baselines, data, networks
+
+HORIZONS, ALPHA, COLUMN = (10, 20, 50, 100), 2e-5, 2
+SEEDS = (1, 2, 3)
+#: Networks, courses, and densities in floats and in bytes. The wide one is for few blocks: at 10 % it has as many weights
+#: as the others at a third.
+SMALL, WIDE = chain.Course(), chain.Course(dense=6, pruned=10, fixed_from=0.6, learning_rate=5e-3)
+DENSITIES = (0.5, 0.25, 0.1, 0.05)
+DROPOUT = {"input_dropout": 0.05, "dropout": 0.1}
+STUDENTS = {
+    "LSTM": (networks.make("lstm", units=(32,), dense=(64,), **DROPOUT), SMALL, DENSITIES, (0.25, 0.1)),
+    "MLP": (networks.make("mlp", dense=(64, 32), **DROPOUT), SMALL, DENSITIES, (0.25, 0.1)),
+    "wide": (networks.make("lstm", units=(64,), dense=(128,), **DROPOUT), WIDE, (0.1,), (0.1,))}
+#: Judged against the teacher and the baselines.
+COMPRESSED = ["LSTM int8 25%", "MLP int8 25%", "wide int8 10%"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("features", type=pathlib.Path)
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
+    parser.add_argument("--plot", type=pathlib.Path, help="the frontier as a PNG")
+    parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
+    parser.add_argument("--without-peers", action="store_true", help="leaves BiN-C(TABL) and DeepLOB out")
+    options = parser.parse_args()
+    loaded = data.Data.load(options.features)
+    study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=[ALPHA] * len(HORIZONS)), [COLUMN])
+    trees = add_baselines(study)
+    teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
+    taught = chain.teach(study, teacher, SEEDS, [trees])
+    for kind, (network, course, densities, integer_densities) in STUDENTS.items():
+        chain.students(study, kind, network, taught, SEEDS, course, densities, integer_densities)
+    if not options.without_peers:
+        peers.add(study, COLUMN)
+    print(chain.scores(study, COLUMN), "\n")
+    dense = [(f"{kind} {variant.name}", f"{kind} fp32 dense") for kind, (_, course, *densities) in STUDENTS.items()
+             for variant in course.variants(*densities)]
+    print(chain.losses(study, dense, COLUMN), "\n")
+    others = ["teacher", "persistence", "logistic", "trees"] + ([] if options.without_peers else ["BiN-C(TABL)"])
+    print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
+    if not options.without_peers:
+        print(peers.table(study, COMPRESSED, COLUMN))
+    if options.feed:
+        for name in COMPRESSED:
+            print(study.reproduced(name, study.rows[name]["file"], options.feed), "\n")
+    if options.plot:
+        frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
+
+
+def add_baselines(study: Study) -> np.ndarray:
+    """Adds the baselines of the kit, and returns the trees' probabilities [N, H, 3], NaN at the other horizons."""
+    single = data.prepare(study.plain.data, [HORIZONS[COLUMN]], alphas=[ALPHA])
+
+    def widened(found):
+        """At the horizon of the baselines; the others are not judged."""
+        whole = np.full((len(found), *study.plain.classes.shape, 3), np.nan, np.float32)
+        whole[:, :, COLUMN] = found[:, :, 0]
+        return list(whole)
+
+    made = {
+        "majority": lambda: baselines.majority(single)[None],
+        "persistence": lambda: baselines.persistence(single)[None],
+        "logistic": lambda: baselines.logistic(single)[None],
+        "trees": lambda: np.stack([baselines.trees(single, seed) for seed in SEEDS])}
+    found = {name: widened(study.kept(f"baselines/{name}", make)) for name, make in made.items()}
+    for name, seeds in found.items():
+        study.add(name, seeds, is_mirrored=False)
+    return np.mean(found["trees"], axis=0)
+
+
+if __name__ == "__main__":
+    main()

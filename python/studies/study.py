@@ -1,0 +1,198 @@
+"""What the studies share: a problem with mirrored examples, stages that are kept on disk, tables with intervals.
+
+Every training, prediction and measurement is a file in the study's folder and is made only if it is not there, so a
+study that is stopped goes on where it was. A file is of the settings it was made with: choose another folder for others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+# One thread, so that sums are added in one order; must be set before JAX starts.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+import numpy as np
+import onnx
+
+from martlet.labels import most_probable
+from martlet.training import baselines, engine, export, inference, loop, pruning
+from martlet.training.bootstrap import Interval, Resamples
+from martlet.training.data import Problem
+from martlet.training.heads import Heads
+from martlet.training.metrics import confusion, log_loss, macro_f1
+from martlet.training.mirror import Mirror
+
+#: Normalised features are cut off there: what lies beyond tells one day's story only.
+LIMIT = 1.5
+#: Ticks after which a state is that of the stream.
+BURN_IN = 4_096
+
+
+class Study:
+    """One problem, its folder and its predictors; judged at the horizons in `columns`."""
+
+    def __init__(self, folder: pathlib.Path, problem: Problem, columns: list[int]):
+        self.folder, self.columns = pathlib.Path(folder), columns
+        self.mirror = Mirror.of(problem.data.names)
+        mean, scale = self.mirror.scales(problem)
+        self.plain = problem
+        self.problem = dataclasses.replace(problem, mean=mean, scale=scale)
+        self.heads = Heads(len(problem.horizons))
+        self.features = np.clip(export.normalised(problem.data.features, mean, scale), -LIMIT, LIMIT)
+        #: Tilted probabilities [S, N, H, 3] by name, in the order of the tables.
+        self.predictions: dict[str, np.ndarray] = {}
+        self.rows: dict[str, dict] = {}
+        self.draws = {column: self._draws(column) for column in columns}
+
+    def _draws(self, column: int) -> Resamples:
+        rows = self.problem.test[:, column]
+        return Resamples(int(rows.sum()), int(self.problem.ahead[rows, column].max()))
+
+    # Stages
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def kept(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array that is made once."""
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            self.say(name)
+            array = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path.with_suffix(".new.npy"), array)
+            path.with_suffix(".new.npy").rename(path)
+        return np.load(path)
+
+    def kept_json(self, name: str, make: Callable[[], dict]) -> dict:
+        """What JSON holds, made once."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            self.say(name)
+            values = make()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        return json.loads(path.read_text())
+
+    def trained(self, name: str, network, settings: loop.Settings, teacher: np.ndarray | None = None,
+                first: dict | None = None) -> loop.Trained:
+        """A network trained on the part and its mirror image."""
+        path = self.folder / f"{name}.npz"
+        if not path.exists():
+            self.say(name)
+            examples = self.mirror.examples(self.problem, self.features, teacher)
+            result = loop.train(network, self.heads, examples, settings, first, self.folder / "checkpoints" / name)
+            result.save(path)
+        return loop.Trained.load(path)
+
+    def outputs(self, name: str, network, trained: loop.Trained, is_mirrored: bool = False) -> np.ndarray:
+        """[N, H, 3] of the stream; `is_mirrored` takes the mean with what is said of its mirror image."""
+        def of(features):
+            found = inference.outputs(
+                network, self.heads, trained.weights, features, self.problem.data.reset, trained.ranges)
+            return found["probabilities"]
+
+        def make():
+            straight = of(self.features)
+            return (straight + of(self.mirror.features(self.features))[..., ::-1]) / 2 if is_mirrored else straight
+        return self.kept(f"{name}-outputs", make)
+
+    # Judging
+
+    def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True, **facts) -> None:
+        """A predictor by the probabilities [N, H, 3] of each seed, tilted as all are."""
+        tilted = [baselines.tilted(self.problem, np.nan_to_num(one, nan=1 / 3), is_mirrored) for one in seeds]
+        self.predictions[name] = np.stack([values for values, _ in tilted])
+        self.rows[name] = facts | {"exponents": tilted[0][1]}
+        for column in self.columns:
+            rows = self.problem.validation[:, column]
+            expected = self.problem.classes[rows, column]
+            losses = [log_loss(expected, np.nan_to_num(one[rows, column], nan=1 / 3)) for one in seeds]
+            scores = [macro_f1(_confusion(expected, values[rows, column])) for values, _ in tilted]
+            self.rows[name][f"validation_{column}"] = (float(np.mean(scores)), float(np.mean(losses)))
+
+    def guesses(self, name: str, column: int) -> tuple[np.ndarray, np.ndarray]:
+        """Classes [n] of the test part, and those predicted [S, n]."""
+        rows = self.problem.test[:, column]
+        return self.problem.classes[rows, column], most_probable(self.predictions[name][:, rows, column])
+
+    def score(self, name: str, column: int) -> Interval:
+        expected, guesses = self.guesses(name, column)
+        return self.draws[column].interval(macro_f1, expected, guesses)
+
+    def ratio(self, name: str, other: str, column: int) -> Interval:
+        expected, guesses = self.guesses(name, column)
+        return self.draws[column].ratio(macro_f1, expected, guesses, self.guesses(other, column)[1])
+
+    def difference(self, name: str, other: str, column: int) -> Interval:
+        expected, guesses = self.guesses(name, column)
+        return self.draws[column].difference(macro_f1, expected, guesses, self.guesses(other, column)[1])
+
+    # The engine
+
+    def exported(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> pathlib.Path:
+        """The model's file, which decides as it was judged: the tilt is in the last bias."""
+        shares = [baselines.prior(self.problem, column, True) for column in range(self.heads.horizons)]
+        tilt = -np.array(exponents)[:, None] * np.log(np.maximum(shares, 1e-6))
+        weights = dict(trained.weights)
+        weights["head_probabilities_b"] = np.float32(np.asarray(weights["head_probabilities_b"]) + tilt.ravel())
+        data = self.problem.data
+        metadata = {
+            "contract_version": 1, "feature_set_version": data.description["feature_set_version"],
+            "feature_names": data.names, "warm_up_ticks": data.description["warm_up_ticks"],
+            "name": name.replace("/", "-"), "training_data_sha256": data.description["sha256"],
+            "horizons": [{"length": horizon.length, "unit": horizon.unit, "label": self.problem.label, "alpha": alpha}
+                         for horizon, alpha in zip(self.problem.horizons, self.problem.alphas)],
+            "training_end_timestamp": int(data.ts_recv[self.problem.test_from - 1])}
+        model = export.to_onnx(network, self.heads, weights, self.problem.mean, self.problem.scale, metadata,
+                               trained.ranges, LIMIT)
+        path = self.folder / f"{name}.onnx"
+        export.save(model, path)
+        return path
+
+    def measured(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> dict:
+        """What the engine says of the model's file, measured once."""
+        def make():
+            row = engine.frontier_row(self.exported(name, network, trained, exponents))
+            return row | {"prunable": pruning.density(trained.weights, network.prunable)}
+        return self.kept_json(name, make)
+
+
+    def reproduced(self, name: str, path: pathlib.Path, feed: pathlib.Path) -> str:
+        """A table of what `martlet score` says of the file over the feed, and of this Python's scores on the same
+        ticks: of floats by the training code, of bytes by the integer reference from some ticks before."""
+        problem, data = self.problem, self.problem.data
+        first = int(np.flatnonzero(problem.test.any(axis=1))[0])
+        begin = int(data.ts_recv[first])
+        place = str(path.with_suffix("").relative_to(self.folder))
+        report = self.kept_json(f"{place}-score", lambda: engine.score([feed], path, begin))
+        model = onnx.load(path)
+        probabilities = self.predictions[name][0]
+        is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+        if is_integer:
+            start = max(first - BURN_IN, 0)
+            rest = self.kept(f"{place}-reference", lambda: export.run(
+                model, data.features[start:], data.reset[start:])["probabilities"])
+            probabilities = np.concatenate([probabilities[:start], rest])
+        rows = []
+        for column, (horizon, found) in enumerate(zip(problem.horizons, report["horizons"])):
+            chosen = (data.ts_recv >= begin) & (problem.classes[:, column] >= 0) & (problem.known[:, column] >= 0)
+            ours = macro_f1(_confusion(problem.classes[chosen, column], probabilities[chosen, column]))
+            rows.append([horizon, f"{chosen.sum():,}", f"{found['evaluated']:,}", f"{ours:.6f}",
+                         f"{found['macro_f1']:.6f}"])
+        by = "integer reference" if is_integer else "training code"
+        return markdown([name, "ticks", "ticks, engine", f"macro F1, {by}", "macro F1, engine"], rows)
+
+
+def _confusion(expected, probabilities):
+    return confusion(expected, most_probable(probabilities))
+
+
+def markdown(heads: list[str], rows: list[list]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
