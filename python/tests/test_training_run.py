@@ -155,7 +155,7 @@ def test_data_that_cannot_be_used_are_refused_in_one_line(features, tmp_path, ca
     fails(broken("still", mid=np.full(COUNT, 10**11)), capsys, "are flat", "another threshold")
     fails(broken("absent", mid=np.full(COUNT, labels.UNDEFINED_PRICE)), capsys, "no labelled ticks")
     fails(broken("short", **{name: np.load(features / f"{name}.npy")[:900] for name in (
-        "features", "mid", "ts_recv", "reset", "instrument")}), capsys, "has 900 ticks; 5000 are the least")
+        "features", "mid", "ts_recv", "reset", "instrument", "bid", "ask")}), capsys, "has 900 ticks; 5000 are the least")
     arguments = broken("version")
     describe(tmp_path / "version", ticks=COUNT, feature_set_version=9)
     fails(arguments, capsys, "version 9 of the feature set", "write the features anew")

@@ -131,7 +131,7 @@ CHOICES = {
     (DataSettings, "format"): FORMATS, (HeadSettings, "names"): HEADS, (Config, "baselines"): BASELINES,
     (HeadSettings, "volatility_target"): ("returns", "volatility")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
-ELSEWHERE = {Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros"), Pruning: ("is_integer",)}
+ELSEWHERE = {Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros", "trading"), Pruning: ("is_integer",)}
 
 
 def load(path: pathlib.Path) -> Config:
