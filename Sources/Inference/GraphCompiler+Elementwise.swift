@@ -217,7 +217,14 @@ extension GraphCompiler {
         }
         var indices = Array(repeating: Int32(-1), count: leader.operand.count)
         for (place, index) in zip(leader.indices, view.indices) { indices[place] = Int32(index) }
-        return try gathered(view.operand, indices, fill: 1, shape: view.shape, node)
+        // What stands between the leader's elements is of no account: with elements there, all of it is a few runs.
+        let (first, last) = view.extent
+        var next = first
+        for place in indices.indices {
+            if indices[place] < 0 { indices[place] = Int32(next) }
+            next = Int(indices[place]) < last ? Int(indices[place]) + 1 : first
+        }
+        return try gathered(view.operand, indices, shape: view.shape, node)
     }
 
     // MARK: A value and a constant
