@@ -299,10 +299,10 @@ extension Layer {
     /// `view`, are not the same for every row.
     func adding(_ constants: [Float], at view: View) -> Layer? {
         var layer = self
-        func sum(_ bias: [Float], width: Int) -> [Float]? {
+        func sum(_ bias: [Float], row: (_ place: Int) -> Int) -> [Float]? {
             var added: [Float?] = Array(repeating: nil, count: bias.count)
             for (place, constant) in zip(view.indices, constants) {
-                let row = place % width
+                let row = row(place)
                 guard row < bias.count, added[row] == nil || added[row] == constant else { return nil }
                 added[row] = constant
             }
@@ -312,11 +312,16 @@ extension Layer {
         }
         switch operation {
         case .linear(var linear) where linear.activation == .identity && linear.order == .rows:
-            guard let bias = sum(linear.matrix.bias, width: linear.rowWidth) else { return nil }
+            let (rowWidth, columnWidth) = (linear.rowWidth, linear.columnWidth)
+            guard
+                let bias = sum(
+                    linear.matrix.bias, row: linear.isByColumns ? { $0 / columnWidth } : { $0 % rowWidth })
+            else { return nil }
             linear.matrix.bias = bias
             layer.operation = .linear(linear)
         case .integerLinear(var linear) where linear.activation == .identity && linear.order == .rows:
-            guard let bias = sum(linear.bias, width: linear.rowWidth) else { return nil }
+            let rowWidth = linear.rowWidth
+            guard let bias = sum(linear.bias, row: { $0 % rowWidth }) else { return nil }
             linear.bias = bias
             layer.operation = .integerLinear(linear)
         default: return nil
