@@ -54,7 +54,8 @@ extension LayerList {
             default: continue
             }
             guard readers[source.buffer] == 1, source.offset == 0, layer.destination.offset == 0,
-                buffers[layer.destination.buffer].place == .arena, let maker = products[source.buffer], case .linear(let linear) = layers[maker].operation,
+                buffers[layer.destination.buffer].place == .arena, let maker = products[source.buffer],
+                case .linear(let linear) = layers[maker].operation,
                 let joined = linear.followed(by: layer.operation)
             else { continue }
             layers[maker].operation = .linear(joined)

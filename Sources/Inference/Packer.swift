@@ -264,10 +264,8 @@ struct Packer {
 
     private mutating func packColumns(_ linear: LinearLayer, in step: inout Step) {
         let matrix = linear.matrix
-        step.kind = .linearColumns
-        step.source = slot(linear.source)
+        (step.kind, step.source) = (.linearColumns, slot(linear.source))
         set(linear.activation, in: &step)
-        // Vectors from one output to the next.
         step.width = linear.columnWidth / 8
         let packing = ColumnPacking(matrix, keepsZeros: policy == .dense)
         let inputs = packing.inputs
