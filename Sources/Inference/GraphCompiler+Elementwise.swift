@@ -220,7 +220,14 @@ extension GraphCompiler {
         }
         var indices = Array(repeating: Int32(-1), count: leader.operand.count)
         for (place, index) in zip(leader.indices, view.indices) { indices[place] = Int32(index) }
-        return try gathered(view.operand, indices, fill: 1, shape: view.shape, node)
+        // What stands between the leader's elements is of no account: with elements there, all of it is a few runs.
+        let (first, last) = view.extent
+        var next = first
+        for place in indices.indices {
+            if indices[place] < 0 { indices[place] = Int32(next) }
+            next = Int(indices[place]) < last ? Int(indices[place]) + 1 : first
+        }
+        return try gathered(view.operand, indices, shape: view.shape, node)
     }
 
     // MARK: A value and a constant
@@ -305,10 +312,10 @@ extension Layer {
     /// `view`, are not the same for every row.
     func adding(_ constants: [Float], at view: View) -> Layer? {
         var layer = self
-        func sum(_ bias: [Float], width: Int) -> [Float]? {
+        func sum(_ bias: [Float], row: (_ place: Int) -> Int) -> [Float]? {
             var added: [Float?] = Array(repeating: nil, count: bias.count)
             for (place, constant) in zip(view.indices, constants) {
-                let row = place % width
+                let row = row(place)
                 guard row < bias.count, added[row] == nil || added[row] == constant else { return nil }
                 added[row] = constant
             }
@@ -318,11 +325,16 @@ extension Layer {
         }
         switch operation {
         case .linear(var linear) where linear.activation == .identity && linear.order == .rows:
-            guard let bias = sum(linear.matrix.bias, width: linear.rowWidth) else { return nil }
+            let (rowWidth, columnWidth) = (linear.rowWidth, linear.columnWidth)
+            guard
+                let bias = sum(
+                    linear.matrix.bias, row: linear.isByColumns ? { $0 / columnWidth } : { $0 % rowWidth })
+            else { return nil }
             linear.matrix.bias = bias
             layer.operation = .linear(linear)
         case .integerLinear(var linear) where linear.activation == .identity && linear.order == .rows:
-            guard let bias = sum(linear.bias, width: linear.rowWidth) else { return nil }
+            let rowWidth = linear.rowWidth
+            guard let bias = sum(linear.bias, row: { $0 % rowWidth }) else { return nil }
             linear.bias = bias
             layer.operation = .integerLinear(linear)
         default: return nil

@@ -8,10 +8,13 @@ struct ProductTables {
     var columns: [Int]
 }
 
-/// The result of a product: rows of outputs, padded.
+/// The result of a product: rows of outputs, padded; or, by columns, outputs of rows.
 struct ProductResult {
     var operand: Operand
+    /// Elements from one row to the next.
     var rowWidth: Int
+    /// Elements from one output to the next.
+    var outputStride = 1
     var index: Int
 }
 
@@ -30,10 +33,11 @@ extension GraphCompiler {
     /// - Parameters:
     ///   - bias: One for each output, or empty.
     ///   - scale: Goes into the weights.
+    ///   - allowsColumns: Whether the caller takes the results by columns, too.
     ///   - tables: Where a view with the shape of the input has the inputs of each row.
     mutating func appendProduct(
         _ node: Node, _ index: Int, weight: Int, _ map: WeightMap, bias: [Float], scale: Float,
-        order: OutputOrder = .rows, tables: (View) -> ProductTables
+        order: OutputOrder = .rows, allowsColumns: Bool = false, tables: (View) -> ProductTables
     ) throws(ModelError) -> ProductResult {
         guard map.count <= ModelLimits.weights else {
             throw .limit(what: "weights at node '\(node.name)'", found: map.count, limit: ModelLimits.weights)
@@ -56,20 +60,26 @@ extension GraphCompiler {
             try spendVisits(2 * map.count + scale.count)
             try spendBytes(map.count * PlanCosts.weightBytes)
             if let folded = folded(matrix, tables(plain), scale: scale, offset: offset) {
-                return try appendLinear(node, view.operand, tables(view), folded, order: order)
+                return try appendLinear(
+                    node, view.operand, tables(view), folded, order: order, allowsColumns: allowsColumns)
             }
         }
         let view = try floatInput(node, index)
-        return try appendLinear(node, view.operand, tables(view), matrix, order: order)
+        return try appendLinear(node, view.operand, tables(view), matrix, order: order, allowsColumns: allowsColumns)
     }
 
     /// A linear layer over inputs in memory.
     mutating func appendLinear(
-        _ node: Node, _ source: Operand, _ tables: ProductTables, _ matrix: Matrix, order: OutputOrder = .rows
+        _ node: Node, _ source: Operand, _ tables: ProductTables, _ matrix: Matrix, order: OutputOrder = .rows,
+        allowsColumns: Bool = false
     ) throws(ModelError) -> ProductResult {
         var layer = LinearLayer(
             source: source, rowStarts: tables.rows.map { Int32($0) }, columnOffsets: tables.columns.map { Int32($0) },
             matrix: matrix, order: order)
+        // The last rows are read in whole vectors, for which only buffers of the engine are sure to have room.
+        layer.isByColumns =
+            allowsColumns && list.buffers[source.buffer].place == .arena && layer.canRunByColumns
+            && PlannerCosts.prefersColumns(layer)
         // What follows for the kernels: rows begin at the start of their operand if there is one, and scattered inputs
         // of a full matrix are brought together first, which costs less than looking each of them up.
         if let first = layer.rowStarts.first, layer.rowStarts.count == 1 {
@@ -84,11 +94,13 @@ extension GraphCompiler {
                 layer.source.count -= Int(first)
             }
         }
-        let rowWidth = layer.rowWidth
         try spend(tables.rows.count * matrix.weights.count, node)
-        let destination = try allocate(rowWidth * tables.rows.count)
+        let destination = try allocate(
+            layer.isByColumns ? layer.columnWidth * matrix.rows : layer.rowWidth * tables.rows.count)
         let index = try append(node, .linear(layer), to: destination, shape: [tables.rows.count, matrix.rows])
-        return ProductResult(operand: destination, rowWidth: rowWidth, index: index)
+        return layer.isByColumns
+            ? ProductResult(operand: destination, rowWidth: 1, outputStride: layer.columnWidth, index: index)
+            : ProductResult(operand: destination, rowWidth: layer.rowWidth, index: index)
     }
 
     /// The share of blocks that are not empty, found once for each matrix.

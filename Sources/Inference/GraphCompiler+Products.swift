@@ -41,12 +41,14 @@ extension GraphCompiler {
             let map = WeightMap(
                 rows: outputs, columns: inner, rowStride: transposesSecond ? inner : 1,
                 columnStride: transposesSecond ? 1 : outputs)
-            let product = try appendProduct(node, 0, weight: 1, map, bias: bias ?? [], scale: alpha) { view in
+            let product = try appendProduct(
+                node, 0, weight: 1, map, bias: bias ?? [], scale: alpha, allowsColumns: true
+            ) { view in
                 ProductTables(
                     rows: (0..<rows).map { view.start + $0 * view.strides[rowAxis] },
                     columns: (0..<inner).map { $0 * view.strides[1 - rowAxis] })
             }
-            let view = View(product.operand, start: 0, shape: shape, strides: [product.rowWidth, 1])
+            let view = View(product.operand, start: 0, shape: shape, strides: [product.rowWidth, product.outputStride])
             guard bias == nil else {
                 return try define(node, .view(view), .float, shape: shape, openLinear: product.index)
             }
@@ -115,7 +117,7 @@ extension GraphCompiler {
     private mutating func compileRightWeight(_ node: Node, _ shapes: MatMulShapes) throws(ModelError) {
         let (inner, outputs) = (shapes.inner, shapes.columns)
         let map = WeightMap(rows: outputs, columns: inner, rowStride: 1, columnStride: outputs)
-        let product = try appendProduct(node, 0, weight: 1, map, bias: [], scale: 1) { view in
+        let product = try appendProduct(node, 0, weight: 1, map, bias: [], scale: 1, allowsColumns: true) { view in
             let wide = shapes.first(view)
             return ProductTables(
                 rows: View.indices(
@@ -123,7 +125,7 @@ extension GraphCompiler {
                 columns: (0..<inner).map { $0 * (wide.strides.last ?? 1) })
         }
         let lead = shapes.batch + [shapes.rows]
-        let strides = View.rowMajor(lead).map { $0 * product.rowWidth } + [1]
+        let strides = View.rowMajor(lead).map { $0 * product.rowWidth } + [product.outputStride]
         let view = View(product.operand, start: 0, shape: lead + [outputs], strides: strides)
         guard let result = view.reshaped(shapes.result) else { throw refused(node, "its result's layout") }
         try define(node, .view(result), .float, shape: shapes.result, openLinear: product.index)
@@ -133,7 +135,7 @@ extension GraphCompiler {
     private mutating func compileLeftWeight(_ node: Node, _ shapes: MatMulShapes) throws(ModelError) {
         let (inner, outputs) = (shapes.inner, shapes.rows)
         let map = WeightMap(rows: outputs, columns: inner, rowStride: inner, columnStride: 1)
-        let product = try appendProduct(node, 1, weight: 0, map, bias: [], scale: 1) { view in
+        let product = try appendProduct(node, 1, weight: 0, map, bias: [], scale: 1, allowsColumns: true) { view in
             let wide = shapes.second(view)
             let rank = wide.shape.count
             return ProductTables(
@@ -146,7 +148,7 @@ extension GraphCompiler {
         let strides = View.rowMajor(lead).map { $0 * product.rowWidth }
         let view = View(
             product.operand, start: 0, shape: shapes.batch + [outputs, shapes.columns],
-            strides: strides.dropLast() + [1, strides.last ?? 1])
+            strides: strides.dropLast() + [product.outputStride, strides.last ?? 1])
         guard let result = view.reshaped(shapes.result) else { throw refused(node, "its result's layout") }
         try define(node, .view(result), .float, shape: shapes.result)
     }

@@ -118,6 +118,12 @@ struct LinearLayer: Sendable {
     var matrix: Matrix
     var order = OutputOrder.rows
     var activation = Activation.identity
+    /// Whether the results stand output after output, each for all rows of inputs, and not row after row. The rows then
+    /// begin side by side in the source.
+    var isByColumns = false
+    /// Of a layer by columns: one number for each result, added instead of the bias, in the results' own order and with
+    /// their padding; empty where the bias is added.
+    var offsets: [Float] = []
 
     /// Whether the inputs of a row lie side by side.
     var isContiguous: Bool { columnOffsets.enumerated().allSatisfy { $1 == Int32($0) } }

@@ -220,6 +220,7 @@ struct Packer {
     // MARK: Matrices
 
     private mutating func packLinear(_ linear: LinearLayer, in step: inout Step) {
+        if linear.isByColumns { return packColumns(linear, in: &step) }
         step.source = slot(linear.source)
         // Without rows there is nothing to do: a copy of no elements.
         guard !linear.rowStarts.isEmpty else { return }
@@ -259,6 +260,26 @@ struct Packer {
         step.product.bias = shared.biases[bias] ?? append(bias)
         shared.biases[bias] = step.product.bias
         planned.add(linear.matrix, packing, rows: linear.rowStarts.count, exceedsL1: exceedsL1)
+    }
+
+    private mutating func packColumns(_ linear: LinearLayer, in step: inout Step) {
+        let matrix = linear.matrix
+        (step.kind, step.source) = (.linearColumns, slot(linear.source))
+        set(linear.activation, in: &step)
+        step.width = linear.columnWidth / 8
+        let packing = ColumnPacking(matrix, keepsZeros: policy == .dense)
+        let inputs = packing.inputs
+        step.product.columns = inputs.count
+        step.product.panels = matrix.rows
+        step.product.lastPanels = packing.passes.count
+        step.product.sparsePanels = append(packing.passes)
+        step.product.indices = append(inputs.map { linear.rowStarts[0] + linear.columnOffsets[$0] })
+        step.product.weights = append(
+            (0..<matrix.rows).flatMap { row in inputs.map { matrix.weights[row * matrix.columns + $0] } })
+        step.product.bias = append(
+            linear.offsets.isEmpty
+                ? matrix.bias.flatMap { Array(repeating: $0, count: linear.columnWidth) } : linear.offsets)
+        planned.add(columns: linear, inputs: inputs.count)
     }
 
     /// The cheaper of a matrix's dense and sparse form, by `PlannerCosts` or as the policy demands.

@@ -38,6 +38,23 @@ struct LayerFigures {
         }
     }
 
+    /// - Parameter inputs: Those that the kernel reads.
+    mutating func add(columns linear: LinearLayer, inputs: Int) {
+        let (matrix, rows) = (linear.matrix, linear.rowStarts.count)
+        multiplyAdds += matrix.weights.count * rows
+        weights += matrix.weights.count
+        nonZeroWeights += matrix.weights.count { $0 != 0 }
+        blocks += matrix.columns
+        keptBlocks += inputs
+        executedMultiplyAdds += inputs * matrix.rows * linear.columnWidth
+        kernels.append("\(inputs < matrix.columns ? "block-sparse" : "dense") 1×4 by columns, \(rows) rows")
+        let packing = MatrixPacking(matrix, order: .rows)
+        add(
+            dense: PlannerCosts.denseCycles(packing, rows: rows, exceedsL1: false),
+            sparse: PlannerCosts.sparseCycles(packing, rows: rows), isSparse: false)
+        predicted.arithmetic += PlannerCosts.columnCycles(linear, inputs: inputs) / PlannerCosts.gigahertz
+    }
+
     /// - Parameter dense: Cycles of one row; `sparse` likewise.
     mutating func add(
         _ linear: IntegerLinearLayer, _ packing: IntegerPacking, isSparse: Bool, dense: Double, sparse: Double
@@ -211,6 +228,21 @@ enum PlannerCosts {
         // Beside the weights a block loads its index and its input.
         return Double(packing.blockCount) * Double(packing.vectors + 2) / 2 + Double(packing.panels) * panelCycles
             * 2
+    }
+
+    /// Of a product by columns: for each input of an output, three loads for two vectors of rows.
+    static func columnCycles(_ layer: LinearLayer, inputs: Int) -> Double {
+        let pairs = (layer.columnWidth / 8 + 1) / 2
+        return Double(layer.matrix.rows * pairs) * (Double(inputs) * 1.5 + panelCycles / 2)
+    }
+
+    /// Whether a product is faster by columns than in either form of rows.
+    static func prefersColumns(_ layer: LinearLayer) -> Bool {
+        let packing = MatrixPacking(layer.matrix, order: .rows)
+        let rows = layer.rowStarts.count
+        let inputs = ColumnPacking(layer.matrix, keepsZeros: false).inputs.count
+        return columnCycles(layer, inputs: inputs)
+            < min(denseCycles(packing, rows: rows, exceedsL1: false), sparseCycles(packing, rows: rows))
     }
 
     static func integerCycles(_ packing: IntegerPacking, isSparse: Bool) -> Double {

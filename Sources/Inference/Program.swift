@@ -147,6 +147,7 @@ extension GraphCompiler {
     mutating func finishLayers() {
         list.layers = list.layers.indices.filter { !deadLayers.contains($0) }.map { list.layers[$0] }
         list.fuseQuantization()
+        list.fuseOffsets()
     }
 
     /// The fixed shape of an input, a symbolic extent being 1: one tick of one instrument at a time.

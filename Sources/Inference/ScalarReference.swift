@@ -117,9 +117,16 @@ public struct ScalarReference {
                 while chains.count > 1 {
                     chains = stride(from: 0, to: chains.count, by: 2).map { chains[$0] + chains[$0 + 1] }
                 }
-                return ScalarFunctions.apply(linear.activation, chains[0] + matrix.bias[row])
+                let offset =
+                    linear.offsets.isEmpty ? matrix.bias[row] : linear.offsets[row * linear.columnWidth + index]
+                return ScalarFunctions.apply(linear.activation, chains[0] + offset)
             }
-            store(sums, linear.order, to: destination.part(index * linear.rowWidth, linear.rowWidth))
+            if linear.isByColumns {
+                let target = memory.floats(destination)
+                for (row, sum) in sums.enumerated() { target[row * linear.columnWidth + index] = sum }
+            } else {
+                store(sums, linear.order, to: destination.part(index * linear.rowWidth, linear.rowWidth))
+            }
         }
     }
 

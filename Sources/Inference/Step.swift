@@ -1,7 +1,7 @@
 /// A layer in the form that the engine runs: numbers and offsets only, no references.
 struct Step: BitwiseCopyable {
     enum Kind: UInt8 {
-        case gather, copy, copyRuns, affine, linear, linearRows, integerLinear, activation
+        case gather, copy, copyRuns, affine, linear, linearRows, linearColumns, integerLinear, activation
         case add, subtract, multiply, divide, power, minimum, maximum
         case softmax, reduceSum, reduceMean, reduceMaximum, contract
         case lstm, peephole, gru, gruReset, gruCandidate, rnn
@@ -68,7 +68,7 @@ struct PackedProduct: BitwiseCopyable {
     var lastPanels = 0
     var weights = 0
     var bias = 0
-    /// `SparsePanel`s, or the chains of `RowKernels`.
+    /// `SparsePanel`s, or the chains of `RowKernels` and `ColumnKernels`.
     var sparsePanels = 0
     /// Places of the blocks' inputs, `Int32` each.
     var indices = 0

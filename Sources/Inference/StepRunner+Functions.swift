@@ -81,6 +81,7 @@ extension StepRunner {
     /// stored in small pieces and read back whole, which would wait for the store buffer.
     @inline(__always)
     static func softmaxOfThree(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>, count: Int) {
+        if count == 3 { return softmaxOfOneThree(source, target) }
         let last = count &- 3
         var first = 0
         while first <= last {
@@ -103,6 +104,19 @@ extension StepRunner {
             store(x[3], y[3], z[3], to: target + fourth)
             first &+= 12
         }
+    }
+
+    /// As `softmaxOfThree` of a single group, with one vector of exponentials.
+    @inline(__always)
+    private static func softmaxOfOneThree(_ source: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>) {
+        let (a, b, c) = (source[0], source[1], source[2])
+        let pair = b > a ? b : a
+        let greatest = c > pair ? c : pair
+        let powers = VectorFunctions.expNonPositive(
+            Vector(lowHalf: SIMD4(a, b, c, c) - SIMD4(repeating: greatest), highHalf: .zero))
+        let inverse = 1 / ((powers[0] + powers[1]) + powers[2])
+        let shares = powers.lowHalf * SIMD4(repeating: inverse)
+        store(shares[0], shares[1], shares[2], to: target)
     }
 
     @inline(__always)

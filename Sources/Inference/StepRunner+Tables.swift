@@ -5,6 +5,7 @@ extension StepRunner {
         switch step.pointee.kind {
         case .gather, .copyRuns: gather(step, memory)
         case .linearRows: linearRows(step, memory)
+        case .linearColumns: linearColumns(step, memory)
         case .divide, .power, .minimum, .maximum: combineRarely(step, memory)
         case .reduceSum, .reduceMean, .reduceMaximum: reduce(step, memory)
         case .contract:
@@ -64,6 +65,22 @@ extension StepRunner {
             chainCount: product.lastPanels, floor: Vector(repeating: floor))
         if step.pointee.function != .identity, step.pointee.function != .relu {
             activate(step, destination, vectorCount: (step.pointee.count &+ 7) >> 3)
+        }
+    }
+
+    private func linearColumns(_ step: UnsafePointer<Step>, _ memory: Memory) {
+        let product = step.pointee.product
+        let floor: Float = step.pointee.function == .relu ? 0 : -.infinity
+        let destination = memory.write(step.pointee.destination)
+        let matrix = ColumnKernels.Matrix(
+            passes: table(product.sparsePanels, of: ColumnKernels.Pass.self), passCount: product.lastPanels,
+            places: table(product.indices, of: Int32.self), weights: table(product.weights, of: Float.self),
+            offsets: table(product.bias, of: Vector.self), inputs: product.columns, outputs: product.panels)
+        ColumnKernels.run(
+            matrix, source: memory.read(step.pointee.source), destination: destination, vectors: step.pointee.width,
+            floor: Vector(repeating: floor))
+        if step.pointee.function != .identity, step.pointee.function != .relu {
+            activate(step, destination, vectorCount: product.panels &* step.pointee.width)
         }
     }
 

@@ -41,6 +41,21 @@ import Testing
         #expect(try run(file, [1, 2, 3]) == [123, 246])
     }
 
+    @Test func `a value for each row is copied in runs to where padded rows want it`() throws {
+        var file = graph(
+            [
+                .init(op: "MatMul", inputs: ["x", "w"], outputs: ["rows"]),
+                .init(op: "ReduceMean", inputs: ["rows"], outputs: ["mean"], lists: [("axes", [0])]),
+                .init(op: "Sub", inputs: ["rows", "mean"], outputs: ["y"]),
+            ], from: [6, 1], to: [6, 20])
+        file.floats = [("w", [1, 20], (0..<20).map { Float($0) })]
+        #expect(
+            try run(file, [0, 2, 4, 6, 8, 10]) == (0..<120).map { Float($0 / 20 * 2 - 5) * Float($0 % 20) })
+        let copy = try #require(try AnyModel(onnx: file.bytes).plan.first { $0.operation == "gather" })
+        // 6 rows of 32 floats, 12 of them padding: 12 bytes a run, and less than a cache line before them.
+        #expect(copy.packedByteCount < 11 * 12 + 64)
+    }
+
     @Test func `a mean counts the padding that makes sizes the same, but not what rounding up adds`() throws {
         func mean(_ strings: [(String, String)], _ lists: [(String, [Int64])]) throws -> [Float] {
             let node = ModelFile.NodeText(
