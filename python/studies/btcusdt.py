@@ -22,7 +22,7 @@ HORIZONS, ALPHAS = (20, 100), (1e-6, 5e-6)
 SEEDS = (1, 2, 3)
 STUDENT = networks.make("lstm", units=(64,), dense=(128,), input_dropout=0.05, dropout=0.1)
 COURSE = chain.Course(dense=5, pruned=8, fixed_from=0.6, learning_rate=5e-3)
-DENSITIES = (0.25, 0.1, 0.05)
+DENSITIES = (0.1, 0.05)
 
 
 def main() -> None:

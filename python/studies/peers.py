@@ -15,9 +15,9 @@ from martlet.training.heads import Heads
 from martlet.training.metrics import macro_f1
 from martlet.training.networks import deeplob
 
-TABL = loop.Settings(epochs=8, learning_rate=1e-3, windows=40_000, average_decay=0.98, patience=3)
+TABL = loop.Settings(epochs=5, learning_rate=1e-3, windows=30_000, average_decay=0.98)
 #: Windows of 100 ticks are dear: some of them are trained on, and every eighth tick is judged.
-DEEPLOB = loop.Settings(epochs=4, learning_rate=1e-3, windows=10_000, batch=64, validation_every=16, average_decay=0.98)
+DEEPLOB = loop.Settings(epochs=3, learning_rate=1e-3, windows=8_000, batch=64, validation_every=32, average_decay=0.98)
 DEEPLOB_EVERY = 8
 NAME, DEEPLOB_NAME = "BiN-C(TABL)", "DeepLOB"
 

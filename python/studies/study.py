@@ -1,7 +1,8 @@
 """What the studies share: a problem with mirrored examples, stages that are kept on disk, tables with intervals.
 
 Every training, prediction and measurement is a file in the study's folder and is made only if it is not there, so a
-study that is stopped goes on where it was. A file is of the settings it was made with: choose another folder for others.
+study that is stopped goes on where it was. A file is of the settings it was made with: choose another folder for
+others.
 """
 
 from __future__ import annotations
