@@ -55,7 +55,7 @@ public struct AnyModel: Sendable {
     var list: LayerList { storage.list }
 
     /// The model, if the file follows the contract.
-    public var model: Model? {
+    var model: Model? {
         if case .model(let model) = form { model } else { nil }
     }
 
@@ -72,6 +72,9 @@ public struct AnyModel: Sendable {
     public var rowWidth: Int {
         metadata?.featureNames.count ?? inputs.reduce(0) { $0 + $1.shape.reduce(1, *) }
     }
+
+    /// Whether an array stands for one run of a free graph, whose value has this shape, and not for rows of runs.
+    public func isOneRun(_ array: [Int], shape: [Int]) -> Bool { metadata == nil && array == shape }
 
     /// Predicted time of the products of a run, those after its outputs included, in nanoseconds.
     public var predictedNanoseconds: Double { plan.reduce(0) { $0 + $1.predictedNanoseconds } }

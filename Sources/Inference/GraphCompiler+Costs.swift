@@ -86,7 +86,7 @@ extension GraphCompiler {
         _ name: String, _ tensor: Tensor, integers: IntegerConstant? = nil
     ) throws(ModelError) {
         try spendVisits(tensor.count)
-        try spendBytes(tensor.count * tensor.elementType.byteCount)
+        try spendBytes(tensor.count * tensor.elementType.heldByteCount)
         defineConstant(name, tensor, integers: integers)
     }
 
@@ -150,8 +150,8 @@ extension GeneralOperation {
 }
 
 extension ElementType {
-    /// Bytes of an element of a `Tensor`.
-    fileprivate var byteCount: Int {
+    /// Bytes of an element of a `Tensor`, which holds floats of 16 bits as those of 32.
+    fileprivate var heldByteCount: Int {
         switch self {
         case .double, .int64, .uint64: 8
         case .float, .float16, .bfloat16, .int32, .uint32: 4

@@ -77,9 +77,10 @@ extension GraphCompiler {
             source: source, rowStarts: tables.rows.map { Int32($0) }, columnOffsets: tables.columns.map { Int32($0) },
             matrix: matrix, order: order)
         // The last rows are read in whole vectors, for which only buffers of the engine are sure to have room.
-        layer.isByColumns =
-            allowsColumns && list.buffers[source.buffer].place == .arena && layer.canRunByColumns
-            && PlannerCosts.prefersColumns(layer)
+        if allowsColumns, list.buffers[source.buffer].place == .arena, layer.canRunByColumns {
+            try spendVisits(3 * matrix.weights.count)
+            layer.isByColumns = PlannerCosts.prefersColumns(layer)
+        }
         // What follows for the kernels: rows begin at the start of their operand if there is one, and scattered inputs
         // of a full matrix are brought together first, which costs less than looking each of them up.
         if let first = layer.rowStarts.first, layer.rowStarts.count == 1 {
@@ -97,6 +98,10 @@ extension GraphCompiler {
         try spend(tables.rows.count * matrix.weights.count, node)
         let destination = try allocate(
             layer.isByColumns ? layer.columnWidth * matrix.rows : layer.rowWidth * tables.rows.count)
+        // By columns weights are packed for each product by itself, and the bias for each result.
+        if layer.isByColumns {
+            try spendBytes(matrix.weights.count * PlanCosts.weightBytes + destination.count * PlanCosts.entryBytes)
+        }
         let index = try append(node, .linear(layer), to: destination, shape: [tables.rows.count, matrix.rows])
         return layer.isByColumns
             ? ProductResult(operand: destination, rowWidth: 1, outputStride: layer.columnWidth, index: index)

@@ -156,11 +156,13 @@ extension GraphCompiler {
             throw refused(node, "its parameters lead beyond the range of float32")
         }
         if let index = value.openLinear, isReadOnce(node.inputs[0]), case .view(let view) = value.value,
-            view.strides[1] == 1, try spendScaling(list.layers[index]),
-            let fused = list.layers[index].scaling(scale, offset)
+            view.strides[1] == 1
         {
-            list.layers[index] = fused
-            return try define(node, value.value, .float, shape: value.shape, openLinear: index)
+            try spendScaling(list.layers[index])
+            if let fused = list.layers[index].scaling(scale, offset) {
+                list.layers[index] = fused
+                return try define(node, value.value, .float, shape: value.shape, openLinear: index)
+            }
         }
         let inner = value.shape[2...].reduce(1, *)
         let order = (0..<value.shape[0] * channels * inner).map { $0 / inner % channels }
@@ -172,20 +174,20 @@ extension GraphCompiler {
 }
 
 extension GraphCompiler {
-    /// Counts another copy of a layer's weights. Always true.
-    private mutating func spendScaling(_ layer: Layer) throws(ModelError) -> Bool {
+    /// Counts another copy of a layer's weights.
+    private mutating func spendScaling(_ layer: Layer) throws(ModelError) {
         try spendVisits(layer.weightCount)
         // The weights without the map stay for others, but are not packed.
         try spendBytes(4 * layer.weightCount)
-        return true
     }
 }
 
 extension Layer {
-    /// This linear layer with an affine map of each output in its weights, or nil where it cannot take one in.
+    /// This linear layer with an affine map of each output in its weights, or nil where it cannot take one in. By columns it
+    /// cannot: the axis of stride 1, which the caller takes for that of the outputs, is that of the rows.
     func scaling(_ scale: [Double], _ offset: [Double]) -> Layer? {
         guard case .linear(var linear) = operation, linear.activation == .identity, linear.order == .rows,
-            linear.matrix.rows == scale.count
+            !linear.isByColumns, linear.matrix.rows == scale.count
         else { return nil }
         for row in 0..<linear.matrix.rows {
             for index in row * linear.matrix.columns..<(row + 1) * linear.matrix.columns {

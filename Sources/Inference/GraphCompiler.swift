@@ -335,9 +335,9 @@ struct GraphCompiler {
         return try gathered(view.operand, view.indices.map { Int32($0) }, shape: view.shape, node)
     }
 
-    /// Copies elements by index; negative indices give `fill`.
+    /// Copies elements by index; negative indices give 0.
     mutating func gathered(
-        _ source: Operand, _ indices: [Int32], fill: Float = 0, shape: [Int], _ node: Node
+        _ source: Operand, _ indices: [Int32], shape: [Int], _ node: Node
     ) throws(ModelError) -> Operand {
         let storage = storage(source)
         let destination = try allocate(indices.count, storage)
@@ -349,16 +349,21 @@ struct GraphCompiler {
                 node,
                 isRun
                     ? .copy(source: source.part(Int(first), indices.count))
-                    : .gather(source: source, indices: indices, fill: fill),
+                    : .gather(source: source, indices: indices, fill: 0),
                 to: destination, shape: shape)
         case .integer, .double:
             try append(
-                node,
-                .general(GeneralOperation(.gather(indices, fill: Fill.number(Double(fill)).bits(storage)), [source])),
-                to: destination, shape: shape)
+                node, .general(GeneralOperation(.gather(indices, fill: 0), [source])), to: destination, shape: shape)
         case .byte:
             preconditionFailure("Bytes are gathered by the product that reads them.")
         }
         return destination
+    }
+
+    /// Takes out the layers that nobody needs, and joins those that can be one.
+    mutating func finishLayers() {
+        list.remove(deadLayers)
+        list.fuseQuantization()
+        list.fuseOffsets()
     }
 }

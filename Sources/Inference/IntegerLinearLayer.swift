@@ -81,14 +81,11 @@ struct IntegerLinearLayer: Sendable {
 extension LayerList {
     /// Makes bytes of an integer product's sums at once, where nobody reads them as floats.
     mutating func fuseQuantization() {
-        var readers = Array(repeating: 0, count: buffers.count)
+        let readers = readerCounts
         var writers = Array(repeating: [Int](), count: buffers.count)
         for (index, layer) in layers.enumerated() {
-            for operand in layer.reads { readers[operand.buffer] += 1 }
             for operand in layer.writes { writers[operand.buffer].append(index) }
         }
-        for output in outputs.values { readers[output.view.operand.buffer] += 1 }
-        for update in stateUpdates { readers[update.source.buffer] += 1 }
         var fused: Set<Int> = []
         for (index, layer) in layers.enumerated() {
             guard case .quantize(let source, let quantization) = layer.operation, readers[source.buffer] == 1,
@@ -102,7 +99,7 @@ extension LayerList {
             layers[maker].destination = layer.destination
             fused.insert(index)
         }
-        layers = layers.indices.filter { !fused.contains($0) }.map { layers[$0] }
+        remove(fused)
     }
 }
 
@@ -117,12 +114,13 @@ extension Quantization {
         }
     }
 
-    /// As of values clipped before, within the bounds that there are.
+    /// As of values clipped before, within the bounds that there are: of a clip that lies beyond them the nearer one.
     private func bounded(from low: Float, to high: Float) -> Quantization? {
         guard
             let clipped = Quantization(
                 scale: scale, zeroPoint: zeroPoint, isSigned: isSigned, clipLow: low, clipHigh: high)
         else { return nil }
-        return Quantization(clipped, low: max(clipped.low, self.low), high: min(clipped.high, self.high))
+        return Quantization(
+            clipped, low: min(max(clipped.low, self.low), self.high), high: max(min(clipped.high, self.high), self.low))
     }
 }

@@ -229,6 +229,20 @@ struct LayerList: Sendable {
     var laterStart = Int.max
     /// Layers from this index on depend on the state alone: they run ahead of the next tick.
     var aheadStart = Int.max
+
+    /// Of each buffer how often it is read: by layers, as an output, for a state.
+    var readerCounts: [Int] {
+        var counts = Array(repeating: 0, count: buffers.count)
+        for layer in layers { for operand in layer.reads { counts[operand.buffer] += 1 } }
+        for output in outputs.values { counts[output.view.operand.buffer] += 1 }
+        for update in stateUpdates { counts[update.source.buffer] += 1 }
+        return counts
+    }
+
+    /// Takes out layers by their indices.
+    mutating func remove(_ indices: Set<Int>) {
+        layers = layers.indices.filter { !indices.contains($0) }.map { layers[$0] }
+    }
 }
 
 extension Layer {

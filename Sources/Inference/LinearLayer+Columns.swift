@@ -38,10 +38,7 @@ extension LayerList {
     /// Takes a constant for each result, and a function of that, into the product by columns that makes them, where
     /// nobody reads them without.
     mutating func fuseOffsets() {
-        var readers = Array(repeating: 0, count: buffers.count)
-        for layer in layers { for operand in layer.reads { readers[operand.buffer] += 1 } }
-        for output in outputs.values { readers[output.view.operand.buffer] += 1 }
-        for update in stateUpdates { readers[update.source.buffer] += 1 }
+        let readers = readerCounts
         var products: [Int: Int] = [:]
         var fused: Set<Int> = []
         for (index, layer) in layers.enumerated() {
@@ -64,6 +61,6 @@ extension LayerList {
             products[layer.destination.buffer] = maker
             fused.insert(index)
         }
-        layers = layers.indices.filter { !fused.contains($0) }.map { layers[$0] }
+        remove(fused)
     }
 }

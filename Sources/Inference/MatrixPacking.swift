@@ -120,11 +120,10 @@ struct MatrixPacking {
             let even = columnsOfPanel[panel].filter { $0 % 2 == 0 }
             let odd = columnsOfPanel[panel].filter { $0 % 2 == 1 }
             let pairs = min(even.count, odd.count)
-            let rest = even.count > odd.count ? even[pairs...] : odd[pairs...]
             result.panels.append(
                 SparsePanel(
-                    pairs: Int32(pairs), rest: Int32(rest.count), restIsOdd: even.count > odd.count ? 0 : 1))
-            for column in zip(even, odd).flatMap({ [$0, $1] }) + rest {
+                    pairs: Int32(pairs), evens: Int32(even.count - pairs), odds: Int32(odd.count - pairs)))
+            for column in zip(even, odd).flatMap({ [$0, $1] }) + even[pairs...] + odd[pairs...] {
                 result.indices.append(places[column])
                 for output in panel * width..<(panel + 1) * width {
                     result.weights.append(weight(output, column))

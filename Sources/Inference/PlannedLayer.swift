@@ -43,12 +43,12 @@ struct LayerFigures {
         let (matrix, rows) = (linear.matrix, linear.rowStarts.count)
         multiplyAdds += matrix.weights.count * rows
         weights += matrix.weights.count
-        nonZeroWeights += matrix.weights.count { $0 != 0 }
+        let packing = MatrixPacking(matrix, order: .rows)
+        nonZeroWeights += packing.nonZeroCount
         blocks += matrix.columns
         keptBlocks += inputs
         executedMultiplyAdds += inputs * matrix.rows * linear.columnWidth
         kernels.append("\(inputs < matrix.columns ? "block-sparse" : "dense") 1×4 by columns, \(rows) rows")
-        let packing = MatrixPacking(matrix, order: .rows)
         add(
             dense: PlannerCosts.denseCycles(packing, rows: rows, exceedsL1: false),
             sparse: PlannerCosts.sparseCycles(packing, rows: rows), isSparse: false)

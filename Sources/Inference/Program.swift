@@ -143,13 +143,6 @@ extension Tensor {
 }
 
 extension GraphCompiler {
-    /// Takes out the layers that nobody needs, and joins those that can be one.
-    mutating func finishLayers() {
-        list.layers = list.layers.indices.filter { !deadLayers.contains($0) }.map { list.layers[$0] }
-        list.fuseQuantization()
-        list.fuseOffsets()
-    }
-
     /// The fixed shape of an input, a symbolic extent being 1: one tick of one instrument at a time.
     func fixedShape(_ value: GraphValue) throws(ModelError) -> [Int] {
         var count = 1

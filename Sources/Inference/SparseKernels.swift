@@ -2,11 +2,10 @@
 struct SparsePanel: BitwiseCopyable {
     /// Pairs of an even and an odd column, in this order.
     var pairs: Int32
-    /// Columns after the pairs, all even or all odd.
-    var rest: Int32
-    /// 1 if the rest is odd.
-    var restIsOdd: Int32
-    var reserved: Int32 = 0
+    /// Even columns after the pairs.
+    var evens: Int32
+    /// Odd columns after the pairs; there are only even ones or only odd ones.
+    var odds: Int32
 }
 
 /// Products of a block-sparse matrix and a vector: as `DenseKernels`, but only the columns of a panel that hold a
@@ -42,21 +41,23 @@ enum SparseKernels {
                 weights += 4
                 indices += 2
             }
-            var rest0 = panels[panel].restIsOdd == 0 ? even0 : odd0
-            var rest1 = panels[panel].restIsOdd == 0 ? even1 : odd1
-            let other0 = panels[panel].restIsOdd == 0 ? odd0 : even0
-            let other1 = panels[panel].restIsOdd == 0 ? odd1 : even1
-            for _ in 0..<Int(panels[panel].rest) {
+            for _ in 0..<Int(panels[panel].evens) {
                 let x = Vector(repeating: source[Int(indices[0])])
-                rest0.addProduct(x, weights[0])
-                rest1.addProduct(x, weights[1])
+                even0.addProduct(x, weights[0])
+                even1.addProduct(x, weights[1])
                 weights += 2
                 indices += 1
             }
-            // Addition commutes, so that even + odd is rest + other either way.
+            for _ in 0..<Int(panels[panel].odds) {
+                let x = Vector(repeating: source[Int(indices[0])])
+                odd0.addProduct(x, weights[0])
+                odd1.addProduct(x, weights[1])
+                weights += 2
+                indices += 1
+            }
             let at = panel &* 2
-            destination[at] = DenseKernels.finish(rest0, other0, bias[at], floor)
-            destination[at &+ 1] = DenseKernels.finish(rest1, other1, bias[at &+ 1], floor)
+            destination[at] = DenseKernels.finish(even0, odd0, bias[at], floor)
+            destination[at &+ 1] = DenseKernels.finish(even1, odd1, bias[at &+ 1], floor)
         }
     }
 
@@ -89,24 +90,26 @@ enum SparseKernels {
                 weights += 6
                 indices += 2
             }
-            var rest0 = panels[panel].restIsOdd == 0 ? even0 : odd0
-            var rest1 = panels[panel].restIsOdd == 0 ? even1 : odd1
-            var rest2 = panels[panel].restIsOdd == 0 ? even2 : odd2
-            let other0 = panels[panel].restIsOdd == 0 ? odd0 : even0
-            let other1 = panels[panel].restIsOdd == 0 ? odd1 : even1
-            let other2 = panels[panel].restIsOdd == 0 ? odd2 : even2
-            for _ in 0..<Int(panels[panel].rest) {
+            for _ in 0..<Int(panels[panel].evens) {
                 let x = Vector(repeating: source[Int(indices[0])])
-                rest0.addProduct(x, weights[0])
-                rest1.addProduct(x, weights[1])
-                rest2.addProduct(x, weights[2])
+                even0.addProduct(x, weights[0])
+                even1.addProduct(x, weights[1])
+                even2.addProduct(x, weights[2])
+                weights += 3
+                indices += 1
+            }
+            for _ in 0..<Int(panels[panel].odds) {
+                let x = Vector(repeating: source[Int(indices[0])])
+                odd0.addProduct(x, weights[0])
+                odd1.addProduct(x, weights[1])
+                odd2.addProduct(x, weights[2])
                 weights += 3
                 indices += 1
             }
             let at = panel &* 3
-            destination[at] = (rest0 + other0) + bias[at]
-            destination[at &+ 1] = (rest1 + other1) + bias[at &+ 1]
-            destination[at &+ 2] = (rest2 + other2) + bias[at &+ 2]
+            destination[at] = (even0 + odd0) + bias[at]
+            destination[at &+ 1] = (even1 + odd1) + bias[at &+ 1]
+            destination[at &+ 2] = (even2 + odd2) + bias[at &+ 2]
         }
     }
 
@@ -143,28 +146,29 @@ enum SparseKernels {
                 weights += 8
                 indices += 2
             }
-            var rest0 = panels[panel].restIsOdd == 0 ? even0 : odd0
-            var rest1 = panels[panel].restIsOdd == 0 ? even1 : odd1
-            var rest2 = panels[panel].restIsOdd == 0 ? even2 : odd2
-            var rest3 = panels[panel].restIsOdd == 0 ? even3 : odd3
-            let other0 = panels[panel].restIsOdd == 0 ? odd0 : even0
-            let other1 = panels[panel].restIsOdd == 0 ? odd1 : even1
-            let other2 = panels[panel].restIsOdd == 0 ? odd2 : even2
-            let other3 = panels[panel].restIsOdd == 0 ? odd3 : even3
-            for _ in 0..<Int(panels[panel].rest) {
+            for _ in 0..<Int(panels[panel].evens) {
                 let x = Vector(repeating: source[Int(indices[0])])
-                rest0.addProduct(x, weights[0])
-                rest1.addProduct(x, weights[1])
-                rest2.addProduct(x, weights[2])
-                rest3.addProduct(x, weights[3])
+                even0.addProduct(x, weights[0])
+                even1.addProduct(x, weights[1])
+                even2.addProduct(x, weights[2])
+                even3.addProduct(x, weights[3])
+                weights += 4
+                indices += 1
+            }
+            for _ in 0..<Int(panels[panel].odds) {
+                let x = Vector(repeating: source[Int(indices[0])])
+                odd0.addProduct(x, weights[0])
+                odd1.addProduct(x, weights[1])
+                odd2.addProduct(x, weights[2])
+                odd3.addProduct(x, weights[3])
                 weights += 4
                 indices += 1
             }
             let at = panel &* 4
-            destination[at] = (rest0 + other0) + bias[at]
-            destination[at &+ 1] = (rest1 + other1) + bias[at &+ 1]
-            destination[at &+ 2] = (rest2 + other2) + bias[at &+ 2]
-            destination[at &+ 3] = (rest3 + other3) + bias[at &+ 3]
+            destination[at] = (even0 + odd0) + bias[at]
+            destination[at &+ 1] = (even1 + odd1) + bias[at &+ 1]
+            destination[at &+ 2] = (even2 + odd2) + bias[at &+ 2]
+            destination[at &+ 3] = (even3 + odd3) + bias[at &+ 3]
         }
     }
 }

@@ -183,15 +183,15 @@ struct StepRunner {
         let isQuantized = step.pointee.table2 >= 0
         let destination = memory.address(isQuantized ? step.pointee.fifth : step.pointee.destination)
         let vectors = product.pointee.shape.sumVectors
+        let corrections = table(product.pointee.corrections, of: SIMD8<Int32>.self)
+        let scale = table(product.pointee.scales, of: Vector.self)
+        let bias = table(product.pointee.bias, of: Vector.self)
         for row in 0..<step.pointee.rows {
-            let target = destination + row &* step.pointee.width &* 32
-            // The sums take the place of the floats that they become.
+            // The sums take the place of the floats that they become; those that become bytes are wanted for one row only.
+            let target = destination + (isQuantized ? 0 : row &* step.pointee.width &* 32)
             let sums = target.assumingMemoryBound(to: SIMD8<Int32>.self)
             IntegerKernels.run(
                 matrix, source: source + Int(starts[row]), groupOffsets: groups, destination: sums)
-            let corrections = table(product.pointee.corrections, of: SIMD8<Int32>.self)
-            let scale = table(product.pointee.scales, of: Vector.self)
-            let bias = table(product.pointee.bias, of: Vector.self)
             if isQuantized {
                 QuantizationKernels.finishQuantized(
                     sums, corrections: corrections, scale: scale, bias: bias,

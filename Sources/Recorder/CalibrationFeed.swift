@@ -79,8 +79,10 @@ public enum CalibrationFeed {
             // A row of a model's features is one tick, however many its window has.
             let shape = model.metadata.map { [$0.featureNames.count] } ?? input.shape
             let width = shape.reduce(1, *)
-            let isOneRun = model.metadata == nil && array.shape == input.shape
-            guard isOneRun || array.shape.count > 1 && array.shape.dropFirst().reduce(1, *) == width else {
+            guard
+                model.isOneRun(array.shape, shape: input.shape)
+                    || array.shape.count > 1 && array.shape.dropFirst().reduce(1, *) == width
+            else {
                 let what = model.metadata == nil ? "of shape \(shape)" : "of \(width) features"
                 throw .data("\(path): an array of shape \(array.shape), expected rows \(what)")
             }

@@ -71,10 +71,19 @@ struct CompressionArguments: ParsableArguments {
 struct ChangeReport: Encodable {
     struct Output: Encodable {
         let name: String
-        let meanChange: Double
-        let greatestChange: Double
+        /// Null where values are not finite.
+        @OrNull var meanChange: Double?
+        @OrNull var greatestChange: Double?
         /// Mean of |value| before.
-        let meanMagnitude: Double
+        @OrNull var meanMagnitude: Double?
+
+        init(_ output: OutputChange.Output) {
+            func finite(_ value: Double) -> Double? { value.isFinite ? value : nil }
+            name = output.name
+            meanChange = finite(output.mean)
+            greatestChange = finite(output.greatest)
+            meanMagnitude = finite(output.magnitude)
+        }
     }
 
     struct Horizon: Encodable {
@@ -99,10 +108,7 @@ struct ChangeReport: Encodable {
             progress.show("comparing", done: $0, total: rows.count)
         }
         ticks = change.rows
-        outputs = change.outputs.map {
-            Output(
-                name: $0.name, meanChange: $0.mean, greatestChange: $0.greatest, meanMagnitude: $0.magnitude)
-        }
+        outputs = change.outputs.map(Output.init)
         horizons = zip(change.horizons, before.metadata?.horizons ?? []).map { result, horizon in
             Horizon(
                 length: Int(horizon.length), unit: horizon.unit == .ticks ? "ticks" : "milliseconds",
@@ -117,8 +123,8 @@ struct ChangeReport: Encodable {
         outputs.map { output in
             "output   \(output.name): |change| "
                 + String(
-                    format: "mean %.3g, greatest %.3g, of values of %.3g in the mean", output.meanChange,
-                    output.greatestChange, output.meanMagnitude)
+                    format: "mean %.3g, greatest %.3g, of values of %.3g in the mean", output.meanChange ?? .infinity,
+                    output.greatestChange ?? .infinity, output.meanMagnitude ?? .infinity)
         }
             + horizons.map { horizon in
                 "horizon  \(horizon.length) \(horizon.unit): |change of a probability| "

@@ -1,6 +1,7 @@
 import Feeds
 import Foundation
 import Inference
+import Recorder
 
 /// What is stored beside a model: rows for its inputs, and the outputs that belong to them.
 struct ModelData {
@@ -23,14 +24,12 @@ struct ModelData {
     /// - Throws: `CommandError` for a folder that is not there, and for a file in it that is broken.
     init(folder: String, model: AnyModel) throws {
         self.folder = folder
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+        guard CalibrationFeed.isFolder(folder) else {
             throw CommandError(.noInput, "\(folder): the folder with the stored data cannot be opened")
         }
         for (name, shape, _) in model.inputs {
             guard let array = try array(name) else { continue }
-            let isOneRun = model.metadata == nil && array.shape == shape
-            let count = isOneRun ? 1 : array.shape.first ?? 1
+            let count = model.isOneRun(array.shape, shape: shape) ? 1 : array.shape.first ?? 1
             guard count > 0, !array.values.isEmpty else {
                 throw CommandError(.data, "\(path(name)): shape \(array.shape), expected rows")
             }
@@ -38,8 +37,7 @@ struct ModelData {
         }
         for (name, shape) in model.outputShapes {
             guard let array = try array(name) else { continue }
-            let isOneRun = model.metadata == nil && array.shape == shape
-            let count = isOneRun ? 1 : array.shape.first ?? 1
+            let count = model.isOneRun(array.shape, shape: shape) ? 1 : array.shape.first ?? 1
             guard count > 0, !array.values.isEmpty else {
                 throw CommandError(.data, "\(path(name)): shape \(array.shape), expected rows")
             }

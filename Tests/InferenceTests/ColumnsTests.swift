@@ -32,12 +32,9 @@ import Testing
     }
 
     private func graph(_ nodes: [ModelFile.NodeText], _ input: [Int], _ outputs: [(String, [Int])]) -> ModelFile {
-        var file = ModelFile()
-        file.metadata = [:]
-        file.inputs = [("x", input.map { Int64($0) })]
-        file.outputs = outputs.map { ($0.0, $0.1.map { Int64($0) }) }
-        file.nodes = nodes
-        return file
+        ModelFile(
+            graph: nodes, inputs: [("x", input.map { Int64($0) })],
+            outputs: outputs.map { ($0.0, $0.1.map { Int64($0) }) })
     }
 
     /// `transposed` and then the product and what follows it, to `y`.
@@ -146,5 +143,37 @@ import Testing
                 .init(op: "Add", inputs: ["p", "b"], outputs: ["q"]),
                 .init(op: "Mul", inputs: ["p", "q"], outputs: ["y"]),
             ], [("b", [40, 4], numbers(160, 4))], operation: "linear")
+    }
+
+    @Test func `a normalisation of rows does not go into the weights of as many outputs`() throws {
+        let (count, inputs) = (16, 4)
+        let nodes: [ModelFile.NodeText] = [
+            .init(op: "Tanh", inputs: ["x"], outputs: ["a"]),
+            .init(op: "Transpose", inputs: ["a"], outputs: ["t"], lists: [("perm", [0, 2, 1])]),
+            .init(op: "MatMul", inputs: ["t", "w"], outputs: ["p"]),
+            .init(op: "BatchNormalization", inputs: ["p", "s", "o", "m", "v"], outputs: ["y"]),
+        ]
+        func results(_ last: Int) throws -> [Float] {
+            let shape = [1, count, count]
+            var file = graph(Array(nodes[...last]), [1, inputs, count], [(nodes[last].outputs[0], shape)])
+            let ones = Array(repeating: Float(1), count: count)
+            file.floats = [
+                ("w", [Int64(inputs), Int64(count)], numbers(inputs * count, 1)),
+                ("s", [Int64(count)], (0..<count).map { Float($0 + 1) }), ("o", [Int64(count)], numbers(count, 2)),
+                ("m", [Int64(count)], numbers(count, 3)), ("v", [Int64(count)], ones),
+            ]
+            let rows = FeatureRows(width: inputs * count, values: numbers(inputs * count, 4))
+            let verification = try ModelVerification(onnx: file.bytes, stored: ["x": rows])
+            #expect(try AnyModel(onnx: file.bytes).plan.contains { $0.kernel.contains("by columns") })
+            return try #require(try verification.outputs().first).values
+        }
+        let (products, normalised) = (try results(2), try results(3))
+        let (offset, mean) = (numbers(count, 2), numbers(count, 3))
+        for index in products.indices {
+            let row = index / count
+            let factor = Float(row + 1) / Float(1.00001).squareRoot()
+            let expected = (products[index] - mean[row]) * factor + offset[row]
+            #expect(abs(normalised[index] - expected) <= 1e-4 * max(1, abs(expected)), "\(index)")
+        }
     }
 }

@@ -257,4 +257,18 @@ import Testing
         let once = try ModelQuantization(onnx: zoo.bytes, rows: rows(zoo), options: .init()) { _, _ in }
         #expect(reason(once.bytes, features: 9).contains("it is quantised"))
     }
+
+    @Test func `infinities that stay have not changed`() throws {
+        var file = ModelFile(
+            graph: [
+                .init(op: "MatMul", inputs: ["x", "w"], outputs: ["a"]),
+                .init(op: "Exp", inputs: ["a"], outputs: ["y"]),
+            ], inputs: [("x", [1, 2])], outputs: [("y", [1, 3])])
+        file.floats = [("w", [2, 3], [1000, 1, -1000, 1000, 1, -1000])]
+        var rows = CalibrationRows(featureCount: 2)
+        rows.append([1, 1])
+        let model = try AnyModel(onnx: file.bytes)
+        let output = try #require(OutputChange(from: model, to: model, over: rows) { _ in }.outputs.first)
+        #expect(output.mean == 0 && output.greatest == 0 && output.magnitude == .infinity)
+    }
 }

@@ -14,12 +14,7 @@ import Testing
     }
 
     private func file(from input: [Int64], to output: [Int64]) -> ModelFile {
-        var file = ModelFile()
-        file.metadata = [:]
-        file.inputs = [("x", input)]
-        file.outputs = [("y", output)]
-        file.floats = []
-        return file
+        ModelFile(graph: [], inputs: [("x", input)], outputs: [("y", output)])
     }
 
     @Test(arguments: [("Min", [-3, -3, 0, 0, -1, 0]), ("Max", [1, 2, 5, 1, 2, 7] as [Float])])

@@ -18,14 +18,10 @@ import Testing
         _ nodes: [ModelFile.NodeText], _ shape: [Int64], _ values: [Float], integers: [(String, [Int64], [Int64])] = [],
         floats: [(String, [Int64], [Float])] = [], output: String = "y", kernels: KernelPolicy = .predicted
     ) throws -> Tensor {
-        var file = ModelFile()
-        file.metadata = [:]
+        var file = ModelFile(graph: nodes, inputs: [("x", shape)], outputs: [(output, shape)])
         file.opset = 20
-        file.inputs = [("x", shape)]
-        file.outputs = [(output, shape)]
         file.floats = floats
         file.integers = integers
-        file.nodes = nodes
         let program = try Program(graph: try Graph(onnx: file.bytes), kernels: kernels)
         let input = Tensor(name: "x", shape: shape.map { Int($0) }, elements: .float(values))
         return try #require(try program.run(["x": input])[output])

@@ -1,7 +1,8 @@
 import Foundation
-import Inference
 import TestSupport
 import Testing
+
+@testable import Inference
 
 /// Goal: the engine gives the bits of the integer reference, which computes in NumPy's whole numbers.
 /// Method: the int8 models of the speed measurements, and golden models that were quantised here.

@@ -9,13 +9,8 @@ import Testing
     private typealias NodeText = ModelFile.NodeText
 
     private func file(_ nodes: [NodeText], _ input: [Int64], _ output: String) -> ModelFile {
-        var file = ModelFile()
-        file.metadata = [:]
+        var file = ModelFile(graph: nodes, inputs: [("x", input)], outputs: [(output, input)])
         file.opset = 20
-        file.inputs = [("x", input)]
-        file.outputs = [(output, input)]
-        file.floats = []
-        file.nodes = nodes
         return file
     }
 
@@ -67,6 +62,21 @@ import Testing
         file = self.file(slices, [count], "c199")
         file.integers = [("i", [count], Array(0..<count))]
         #expect(try limit(file).hasPrefix("elements to go through when planning up to 'node8"))
+    }
+
+    @Test func `what products by columns pack for each of them counts as memory`() throws {
+        // The bias stands in memory for each result: 4 bytes for each of 4 × 2^18, and as much on the way.
+        let heads = [
+            NodeText(op: "Tanh", inputs: ["x"], outputs: ["t"]),
+            NodeText(op: "Transpose", inputs: ["t"], outputs: ["rows"]),
+        ]
+        let products = (0..<60).map { NodeText(op: "MatMul", inputs: ["rows", "w"], outputs: ["c\($0)"]) }
+        var file = ModelFile(
+            graph: heads + products, inputs: [("x", [2, 1 << 18])],
+            outputs: (0..<60).map { ("c\($0)", [1 << 18, 4]) })
+        file.floats = [("w", [2, 4], Array(repeating: 1, count: 8))]
+        let found = try limit(file)
+        #expect(found == "bytes of weights, constants and intermediate values up to 'node28'")
     }
 
     @Test func `states that become rings count as state`() throws {

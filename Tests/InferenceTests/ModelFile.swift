@@ -27,6 +27,14 @@ struct ModelFile {
         "martlet.warm_up_ticks": "5",
     ]
 
+    init() {}
+
+    /// A free graph of nodes alone.
+    init(graph nodes: [NodeText], inputs: [(String, [Int64])], outputs: [(String, [Int64])]) {
+        (self.nodes, self.inputs, self.outputs) = (nodes, inputs, outputs)
+        (floats, metadata) = ([], [:])
+    }
+
     var bytes: [UInt8] {
         var graph: [UInt8] = []
         for (index, node) in nodes.enumerated() {

@@ -5,6 +5,18 @@ import Testing
 /// Goal: quantising and its inverses give the bits of ONNX's definitions. Method: those definitions written out, on random floats,
 /// halves, bounds and what is not a number.
 @Suite struct QuantizationTests {
+    @Test func `of two clips that do not meet the one before the codes decides`() throws {
+        func codes(_ first: ClosedRange<Float>, _ second: ClosedRange<Float>) throws -> ClosedRange<Int> {
+            let quantization = try #require(
+                Quantization(
+                    scale: 0.5, zeroPoint: 0, isSigned: true, clipLow: second.lowerBound, clipHigh: second.upperBound))
+            return try #require(quantization.after(.clip(first.lowerBound, first.upperBound))).range
+        }
+        #expect(try codes(-1...1, 2...5) == 4...4)
+        #expect(try codes(2...5, -1...1) == 2...2)
+        #expect(try codes(-1...1, 0...5) == 0...2)
+    }
+
     private static let scales: [Float] = [
         1, 0.5, 0.0078125, 0x1p-126, 0x1p127, 0.1, 1.0 / 3, 0.007874016, 3e38, 0x3p-140, .leastNonzeroMagnitude,
     ]

@@ -13,13 +13,7 @@ import Testing
     }
 
     private func graph(_ nodes: [ModelFile.NodeText], from input: [Int64], to output: [Int64]) -> ModelFile {
-        var file = ModelFile()
-        file.metadata = [:]
-        file.inputs = [("x", input)]
-        file.outputs = [("y", output)]
-        file.nodes = nodes
-        file.floats = []
-        return file
+        ModelFile(graph: nodes, inputs: [("x", input)], outputs: [("y", output)])
     }
 
     @Test func `a free graph without stored rows is verified on random ones`() throws {

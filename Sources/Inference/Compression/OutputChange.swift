@@ -32,11 +32,13 @@ public struct OutputChange: Sendable {
     public private(set) var horizons: [Horizon]
     /// Rows compared.
     public let rows: Int
-    /// Median over batches of the time of one run, with what is computed after its outputs.
+    /// Median over batches of the time of one run, with what is computed after its outputs; of a free graph with one reading
+    /// of the clock.
     public private(set) var nanosecondsBefore = 0.0
     public private(set) var nanosecondsAfter = 0.0
 
-    /// Runs that are timed together: so many take some 100 times as long as reading the clock.
+    /// Runs of one model between those of the other. Steps of a model are timed together, so many that reading the clock does
+    /// not count.
     private static let batch = 64
 
     /// Runs both models over `rows`; `progress` is told the rows so far.
@@ -91,7 +93,8 @@ public struct OutputChange: Sendable {
             for index in outputs.indices {
                 let range = start..<start + outputs[index].width
                 for place in range {
-                    let change = Double(abs(before[place] - after[place]))
+                    // Equal infinities have not changed.
+                    let change = before[place] == after[place] ? 0 : Double(abs(before[place] - after[place]))
                     outputs[index].mean += change
                     outputs[index].magnitude += Double(abs(before[place]))
                     outputs[index].greatest = max(outputs[index].greatest, change.isNaN ? .infinity : change)

@@ -16,7 +16,7 @@ public func fuzzDBN(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     // libzstd may find damage before it hands out what it decompressed in the same call, so the cut decides
     // how much of a damaged frame is seen. Everything else must be the same.
     if whole.isDamagedFrame || cut.isDamagedFrame { return 0 }
-    guard whole == cut else { fatalError("The cut changes the result: \(whole) \(cut)") }
+    guard whole == cut else { fail("The cut changes the result: \(whole) \(cut)") }
     return 0
 }
 
@@ -25,6 +25,10 @@ extension RawSpan {
         unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self)
     }
 }
+
+/// A broken rule ends the process, which is what libFuzzer looks for; unlike a precondition's, the text is printed in an
+/// optimised build too.
+private func fail(_ text: String) -> Never { fatalError(text) }
 
 /// What the decoder said, condensed.
 private struct Outcome: Equatable {
@@ -73,23 +77,23 @@ private struct Outcome: Equatable {
             if case .zstd = error.reason { isDamagedFrame = true }
         }
         if var encoder = encoder.take() {
-            do throws(DBNError) { try Outcome.checkEncoding(&encoder) } catch { fatalError("\(error)") }
+            do throws(DBNError) { try Outcome.checkEncoding(&encoder) } catch { fail("\(error)") }
         }
     }
 
     /// Metadata come back from the encoder as they went in, unless they hold what cannot be written.
     private func checkMetadata() throws(DBNError) {
-        guard let metadata else { fatalError("Metadata are there after .metadata.") }
+        guard let metadata else { fail("Metadata are there after .metadata.") }
         _ = try? SymbolMap(metadata: metadata, instrumentCountMax: 1_000)
         guard var encoder = try? DBNEncoder(metadata: metadata, compression: .none) else { return }
         let bytes = encoder.takeOutput()
         var decoder = DBNDecoder()
         try decoder.feed(bytes.span.bytes)
         guard try decoder.next() == .metadata, var again = decoder.metadata else {
-            fatalError("Metadata are written.")
+            fail("Metadata are written.")
         }
         again.version = metadata.version
-        guard again == metadata else { fatalError("\(again) \(metadata)") }
+        guard again == metadata else { fail("\(again) \(metadata)") }
     }
 
     /// Records of known types can be written, and are then records of version 3.
@@ -100,7 +104,7 @@ private struct Outcome: Equatable {
         try decoder.feed(bytes.span.bytes)
         decoder.finish()
         while try decoder.next() != .end {}
-        guard decoder.recordNumber == count else { fatalError("\(decoder.recordNumber) of \(count) records") }
+        guard decoder.recordNumber == count else { fail("\(decoder.recordNumber) of \(count) records") }
     }
 }
 
@@ -116,7 +120,7 @@ private func encode(_ record: Record, _ encoder: inout DBNEncoder?) throws(DBNEr
     do {
         try encoder?.encode(record.bytes)
     } catch {
-        guard case .unknownRecordType = error.reason else { fatalError("\(error)") }
+        guard case .unknownRecordType = error.reason else { fail("\(error)") }
     }
 }
 
