@@ -38,9 +38,9 @@ class Course:
     def variants(self, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> list[Variant]:
         """All but the dense student of floats, which they begin from. Bytes are quantised once blocks are fixed."""
         quantization = Quantization(begin=self.fixed_from)
-        return [Variant(f"fp32 {density:.0%}", self._pruned(density, None)) for density in densities] + [
+        return [Variant(f"fp32 {100 * density:g}%", self._pruned(density, None)) for density in densities] + [
             Variant("int8 dense", QUANTISED)] + [
-            Variant(f"int8 {density:.0%}", self._pruned(density, quantization)) for density in integer_densities]
+            Variant(f"int8 {100 * density:g}%", self._pruned(density, quantization)) for density in integer_densities]
 
     def _pruned(self, density, quantization):
         pruning = Pruning(

@@ -41,9 +41,14 @@ def variants(config: Config, densities: tuple[float, ...]) -> list[Variant]:
     for quantized in [None] + ([config.quantization or Quantization()] if network.is_quantizable else []):
         precision = "fp32" if quantized is None else "int8"
         result.append(Variant(f"dense {precision}", None, quantized))
-        result += [Variant(f"{density:.0%} {precision}", dataclasses.replace(pruning, density=density), quantized)
+        result += [Variant(f"{100 * density:g}% {precision}", dataclasses.replace(pruning, density=density), quantized)
                    for density in densities]
     return result
+
+
+def folder_name(variant: Variant, seed: int) -> str:
+    """Of what a variant's training leaves; its file is named so too."""
+    return f"{variant.name.replace(' ', '-').replace('%', '')}-{seed}"
 
 
 def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...], seeds: tuple[int, ...],
@@ -95,7 +100,7 @@ def _student(config, problem, variant, seed, folder, out, taught):
     """Probabilities of a variant, and its file. The run's own dense student is taken where it is there."""
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=variant.pruned,
                              quantized=variant.quantized, seed=seed)
-    place = out / f"{variant.name.replace(' ', '-').replace('%', '')}-{seed}"
+    place = out / folder_name(variant, seed)
     is_dense = variant.pruned is None and variant.quantized is None
     if is_dense and seed == config.seed and (folder / "dense" / "trained.npz").exists():
         place = folder / "dense"
