@@ -64,7 +64,8 @@ def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ())
 
 
 def problem_of(config: Config, data: Data) -> Problem:
-    """Labels and parts; refuses a window that is not full at the first tick that counts."""
+    """Labels and parts; refuses a window that is not full at the first tick that counts, and a test part too short for
+    intervals of its scores."""
     settings = config.data
     warm_up = data.description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
     for name, options in [("network", config.network), *((one.name, one.network)
@@ -73,9 +74,18 @@ def problem_of(config: Config, data: Data) -> Problem:
         if window > warm_up + 1:
             raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
-    return prepare(
+    problem = prepare(
         data, settings.horizons, settings.warm_up, alphas=settings.alphas,
         split=Split.in_time(len(data.mid), settings.shares, settings.embargo), trend_ticks=settings.trend_ticks)
+    for column, horizon in enumerate(problem.horizons):
+        chosen = problem.test[:, column]
+        judged, longest = int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1)
+        # What the shortest block of bootstrap.Resamples needs, said before the training, not after it.
+        if 2 * longest > judged:
+            raise DataError(
+                f"the test part has {judged} judged ticks for the horizon of {horizon}, and intervals of its scores "
+                f"need {2 * longest}, twice the horizon: more data, a larger share, or a shorter horizon")
+    return problem
 
 
 def heads_of(config: Config, problem: Problem) -> Heads:
