@@ -85,7 +85,7 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
             if seed == seeds[0]:
                 row = _measured(variant.name, file)
                 if feeds:
-                    begin = int(problem.data.ts_recv[evaluation.test_from(problem)])
+                    begin = int(problem.data.ts_recv[evaluation.first_judged(problem)])
                     scored = engine.score(feeds, file, begin, config.data.sizes)
                     row["engine_macro_f1"] = scored["horizons"][column]["macro_f1"]
         guesses = np.array(guesses)
