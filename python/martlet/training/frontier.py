@@ -124,7 +124,7 @@ def _teacher_row(config, problem: Problem, folder, out) -> dict:
         names = problem.data.names if job.columns is None else [problem.data.names[column] for column in job.columns]
         columns = slice(None) if job.columns is None else job.columns
         mean, scale = problem.mean[columns], problem.scale[columns]
-        values = stages.metadata(config, problem, {}) | {"feature_names": names}
+        values = stages.metadata(config.name, problem, {}) | {"feature_names": names}
         path = out / f"teacher-{peer.name}.onnx"
         export.save(export.to_onnx(job.network, job.heads, result.weights, mean, scale, values), path)
         row = _measured(peer.name, path)

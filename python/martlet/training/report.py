@@ -82,8 +82,9 @@ class Report:
         (folder / f"{name}.html").write_text(self.html())
 
 
-def markdown_table(rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+def markdown_table(rows: list[list]) -> str:
+    """Cells are written as `str` has them; the first row is the head."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
