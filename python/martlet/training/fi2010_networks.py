@@ -26,8 +26,7 @@ def network_fit(kind: str, settings: loop.Settings) -> Fit:
 
     def fit(train: Part, validation: Part) -> Callable[[np.ndarray], np.ndarray]:
         network, heads = networks.make(kind, **NETWORKS[kind]), Heads(1, is_direct=kind == "binctabl")
-        mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
-        scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0)
+        mean, scale = fi2010.scales(train)
 
         def normalised(features):
             return ((features - mean) * scale).astype(np.float32)
