@@ -49,7 +49,6 @@ class Graph(GraphBuilder):
         self.multiply_adds = 0
         self.prunable = self.kept = 0
         self._owed = 0.0
-        self._quantised = {}
 
     # Weights
 
@@ -88,10 +87,7 @@ class Graph(GraphBuilder):
     # Quantisation
 
     def quantised(self, value, kind):
-        """The value through 7 bits and back."""
-        if (value, kind) not in self._quantised:
-            self._quantised[value, kind] = self.through_codes(value, *ACTIVATIONS[kind])
-        return self._quantised[value, kind]
+        return self.through_codes(value, *ACTIVATIONS[kind])
 
     def weight(self, values, output_axis, is_per_tensor=False):
         """A constant for weights whose outputs lie along an axis: float, or int8 behind a DequantizeLinear."""

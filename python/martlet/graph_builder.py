@@ -34,6 +34,7 @@ class GraphBuilder:
         self.features, self.window = features, window
         self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
         self._counter = 0
+        self._coded = {}
         self._operator_sets = {"": opset}
         self._add_input("features", [1, window, features])
 
@@ -80,8 +81,12 @@ class GraphBuilder:
         self.output(value, f"state_{name}_next", shape)
 
     def through_codes(self, value, scale, zero):
-        """The value through 7 bits and back."""
-        scale = np.float32(scale)
+        """The value through 7 bits and back; layers that read the same value with the same codes share them."""
+        if (value, scale, zero) not in self._coded:
+            self._coded[value, scale, zero] = self._coded_nodes(value, np.float32(scale), zero)
+        return self._coded[value, scale, zero]
+
+    def _coded_nodes(self, value, scale, zero):
         bounds = [self.constant(np.float32(level - zero) * scale, "bound") for level in (0, ACTIVATION_MAX)]
         parameters = [self.constant(scale, "scale"), self.constant(np.uint8(zero), "zero_point")]
         clipped = self.node("Clip", [value, *bounds])

@@ -10,7 +10,8 @@ from martlet.training import distillation, loop
 from martlet.training.distillation import Distillation
 from martlet.training.pruning import Pruning
 from martlet.training.quantization import Quantization
-from study import Study, markdown
+from martlet.training.report import markdown_table
+from study import Study
 
 #: Strong dropout, few epochs: one day is soon learned by heart.
 TEACHER = loop.Settings(epochs=6, learning_rate=6e-3, weight_decay=3e-2, average_decay=0.98, lanes=96)
@@ -38,9 +39,9 @@ class Course:
     def variants(self, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> list[Variant]:
         """All but the dense student of floats, which they begin from. Bytes are quantised once blocks are fixed."""
         quantization = Quantization(begin=self.fixed_from)
-        return [Variant(f"fp32 {density:.0%}", self._pruned(density, None)) for density in densities] + [
+        return [Variant(f"fp32 {100 * density:g}%", self._pruned(density, None)) for density in densities] + [
             Variant("int8 dense", QUANTISED)] + [
-            Variant(f"int8 {density:.0%}", self._pruned(density, quantization)) for density in integer_densities]
+            Variant(f"int8 {100 * density:g}%", self._pruned(density, quantization)) for density in integer_densities]
 
     def _pruned(self, density, quantization):
         pruning = Pruning(
@@ -105,11 +106,11 @@ def scores(study: Study, column: int) -> str:
         tilt = f"{facts['exponents'][column]:g}"
         rows.append([name, seeds, f"{score:.3f}", f"{loss:.3f}", study.score(name, column), tilt, density, time])
     heads = ["", "seeds", "validation F1", "validation loss", "test macro F1", "tilt", "density", "p50 ns"]
-    return markdown(heads, rows)
+    return markdown_table([heads, *rows])
 
 
 def losses(study: Study, pairs: list[tuple[str, str]], column: int) -> str:
     """Paired: ratio and difference of the first's macro F1 to the second's."""
     rows = [[first, second, study.ratio(first, second, column), study.difference(first, second, column)]
             for first, second in pairs]
-    return markdown(["", "against", "ratio", "difference"], rows)
+    return markdown_table([["", "against", "ratio", "difference"], *rows])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from study import Study, markdown
+from study import Study
 
 from martlet.labels import most_probable
-from martlet.training import inference, loop, networks
+from martlet.training import baselines, inference, loop, networks
 from martlet.training.batches import Examples
 from martlet.training.bootstrap import Resamples
 from martlet.training.heads import Heads
 from martlet.training.metrics import macro_f1
 from martlet.training.networks import deeplob
+from martlet.training.report import markdown_table
 
 TABL = loop.Settings(epochs=5, learning_rate=1e-3, windows=30_000, average_decay=0.98)
 #: Windows of 100 ticks are dear: some of them are trained on, and every eighth tick is judged.
@@ -52,7 +53,6 @@ def _made(study, name, network, heads, features, settings, column, every):
 
 def table(study: Study, others: list[str], column: int) -> str:
     """DeepLOB, and others at the ticks at which it is judged; its decision is tilted on validation too."""
-    from martlet.training import baselines
     probabilities = study.predictions[DEEPLOB_NAME][0]
     is_known = np.isfinite(probabilities[:, column, 0])
     seen = dataclasses.replace(
@@ -65,4 +65,4 @@ def table(study: Study, others: list[str], column: int) -> str:
     guesses = {name: most_probable(values[:, chosen, column]) for name, values in tilted.items()}
     rows = [[name, draws.interval(macro_f1, expected, guess),
              draws.ratio(macro_f1, expected, guess, guesses[DEEPLOB_NAME])] for name, guess in guesses.items()]
-    return markdown([f"every {DEEPLOB_EVERY}th tick", "test macro F1", "ratio to DeepLOB"], rows)
+    return markdown_table([[f"every {DEEPLOB_EVERY}th tick", "test macro F1", "ratio to DeepLOB"], *rows])

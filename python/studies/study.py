@@ -21,17 +21,16 @@ import numpy as np
 import onnx
 
 from martlet.labels import most_probable
-from martlet.training import baselines, engine, export, inference, loop, pruning
+from martlet.training import baselines, engine, evaluation, export, inference, loop, pruning, stages
 from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
 from martlet.training.metrics import confusion, log_loss, macro_f1
 from martlet.training.mirror import Mirror
+from martlet.training.report import markdown_table
 
 #: Normalised features are cut off there: what lies beyond tells one day's story only.
 LIMIT = 1.5
-#: Ticks after which a state is that of the stream.
-BURN_IN = 4_096
 
 
 class Study:
@@ -105,11 +104,11 @@ class Study:
 
     # Judging
 
-    def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True, **facts) -> None:
+    def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True) -> None:
         """A predictor by the probabilities [N, H, 3] of each seed, tilted as all are."""
         tilted = [baselines.tilted(self.problem, np.nan_to_num(one, nan=1 / 3), is_mirrored) for one in seeds]
         self.predictions[name] = np.stack([values for values, _ in tilted])
-        self.rows[name] = facts | {"exponents": tilted[0][1]}
+        self.rows[name] = {"exponents": tilted[0][1]}
         for column in self.columns:
             rows = self.problem.validation[:, column]
             expected = self.problem.classes[rows, column]
@@ -139,19 +138,9 @@ class Study:
     def exported(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> pathlib.Path:
         """The model's file, which decides as it was judged: the tilt is in the last bias."""
         shares = [baselines.prior(self.problem, column, True) for column in range(self.heads.horizons)]
-        tilt = -np.array(exponents)[:, None] * np.log(np.maximum(shares, 1e-6))
-        weights = dict(trained.weights)
-        weights["head_probabilities_b"] = np.float32(np.asarray(weights["head_probabilities_b"]) + tilt.ravel())
-        data = self.problem.data
-        metadata = {
-            "contract_version": 1, "feature_set_version": data.description["feature_set_version"],
-            "feature_names": data.names, "warm_up_ticks": data.description["warm_up_ticks"],
-            "name": name.replace("/", "-"), "training_data_sha256": data.description["sha256"],
-            "horizons": [{"length": horizon.length, "unit": horizon.unit, "label": self.problem.label, "alpha": alpha}
-                         for horizon, alpha in zip(self.problem.horizons, self.problem.alphas)],
-            "training_end_timestamp": int(data.ts_recv[self.problem.test_from - 1])}
-        model = export.to_onnx(network, self.heads, weights, self.problem.mean, self.problem.scale, metadata,
-                               trained.ranges, LIMIT)
+        model = export.to_onnx(
+            network, self.heads, stages.tilted_weights(trained.weights, shares, exponents), self.problem.mean,
+            self.problem.scale, stages.metadata(name.replace("/", "-"), self.problem, {}), trained.ranges, LIMIT)
         path = self.folder / f"{name}.onnx"
         export.save(model, path)
         return path
@@ -163,37 +152,21 @@ class Study:
             return row | {"prunable": pruning.density(trained.weights, network.prunable)}
         return self.kept_json(name, make)
 
-
     def reproduced(self, name: str, path: pathlib.Path, feed: pathlib.Path) -> str:
         """A table of what `martlet score` says of the file over the feed, and of this Python's scores on the same
-        ticks: of floats by the training code, of bytes by the integer reference from some ticks before."""
-        problem, data = self.problem, self.problem.data
-        first = int(np.flatnonzero(problem.test.any(axis=1))[0])
-        begin = int(data.ts_recv[first])
-        place = str(path.with_suffix("").relative_to(self.folder))
-        report = self.kept_json(f"{place}-score", lambda: engine.score([feed], path, begin))
-        model = onnx.load(path)
-        probabilities = self.predictions[name][0]
+        ticks: of floats by the training code, of bytes by the integer reference. They have to agree."""
+        model, found = onnx.load(path), {"probabilities": self.predictions[name][0]}
         is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-        if is_integer:
-            start = max(first - BURN_IN, 0)
-            rest = self.kept(f"{place}-reference", lambda: export.run(
-                model, data.features[start:], data.reset[start:])["probabilities"])
-            probabilities = np.concatenate([probabilities[:start], rest])
-        rows = []
-        for column, (horizon, found) in enumerate(zip(problem.horizons, report["horizons"])):
-            chosen = (data.ts_recv >= begin) & (problem.classes[:, column] >= 0) & (problem.known[:, column] >= 0)
-            ours = macro_f1(_confusion(problem.classes[chosen, column], probabilities[chosen, column]))
-            rows.append([horizon, f"{chosen.sum():,}", f"{found['evaluated']:,}", f"{ours:.6f}",
-                         f"{found['macro_f1']:.6f}"])
+
+        def make():
+            judged = evaluation.exact_outputs(model, self.problem, found) if is_integer else found
+            return evaluation.check_score(path, [feed], self.problem, judged["probabilities"], is_integer)
+        check = self.kept_json(f"{path.relative_to(self.folder).with_suffix('')}-check", make)
         by = "integer reference" if is_integer else "training code"
-        return markdown([name, "ticks", "ticks, engine", f"macro F1, {by}", "macro F1, engine"], rows)
+        rows = [[row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",
+                 f"{row['engine']['macro_f1']:.6f}"] for row in check["horizons"]]
+        return markdown_table([[name, "ticks", f"macro F1, {by}", "macro F1, engine"], *rows])
 
 
 def _confusion(expected, probabilities):
     return confusion(expected, most_probable(probabilities))
-
-
-def markdown(heads: list[str], rows: list[list]) -> str:
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])

@@ -34,6 +34,13 @@ def parsed(**changes):
     ({"training": [1]}, r"training holds keys and values"),
     ({"pruning": {"density": 1}}, r"pruning\.density is above 0 and below 1, not 1"),
     ({"pruning": {"begin": 0.7}}, r"pruning\.begin is below pruning\.end"),
+    ({"pruning": {"end": 1}}, r"pruning\.end is at least 0 and below 1, not 1"),
+    ({"quantization": {"begin": 1.0}}, r"quantization\.begin is at least 0 and below 1, not 1"),
+    ({"training": {"least_settled": 1}}, r"training\.least_settled is at least 0 and below 1, not 1"),
+    ({"teachers": [{"name": "a", "network": {"kind": "gru"}, "training": {"least_settled": 1}}]},
+     r"teachers\[0\]\.training\.least_settled is at least 0 and below 1"),
+    ({"peers": [{"name": "a", "network": {"kind": "gru"}, "training": {"least_settled": 1}}]},
+     r"peers\[0\]\.training\.least_settled is at least 0 and below 1"),
     ({"is_tilted": 1}, r"is_tilted is true or false, not 1"),
     ({"baselines": ["tree"]}, r"baselines\[0\] is one of majority, persistence, logistic, trees, not 'tree'"),
     ({"baselines": "trees"}, r"baselines is a list"),
@@ -48,6 +55,21 @@ def parsed(**changes):
     ({"network": {"kind": "gru", "width": 4}}, r"no key network\.width; a gru has .*units"),
     ({"network": {"kind": "gru", "units": ["a"]}}, r"network\.units\[0\] is a whole number"),
     ({"network": {"kind": "gru", "units": []}}, r"network: a recurrent network"),
+    ({"network": {"kind": "gru", "units": [16, 0]}}, r"network\.units\[1\] is at least 1, not 0"),
+    ({"network": {"kind": "lstm", "dense": [0]}}, r"network\.dense\[0\] is at least 1, not 0"),
+    ({"network": {"kind": "gru", "dropout": 1}}, r"network\.dropout is at least 0 and below 1, not 1"),
+    ({"network": {"kind": "mlp", "input_dropout": -0.1}}, r"network\.input_dropout is at least 0 and below 1, not -0"),
+    ({"network": {"kind": "tcn", "channels": 0}}, r"network\.channels is at least 1, not 0"),
+    ({"network": {"kind": "tcn", "kernel": 0}}, r"network\.kernel is at least 1, not 0"),
+    ({"network": {"kind": "mixer", "layers": 0}}, r"network\.layers is at least 1, not 0"),
+    ({"network": {"kind": "mixer", "window": 0}}, r"network\.window is at least 1, not 0"),
+    ({"network": {"kind": "binctabl", "window": 1}}, r"network: BiN-C\(TABL\) normalises over a window of at least 2"),
+    ({"network": {"kind": "deeplob", "window": 18}}, r"network: DeepLOB's convolutions leave nothing of a window of 18"),
+    ({"network": {"kind": "binctabl", "sizes": [60, 10]}}, r"network\.sizes\[0\] is a list, not 60"),
+    ({"network": {"kind": "binctabl", "sizes": [[60, "a"]]}}, r"network\.sizes\[0\]\[1\] is a whole number"),
+    ({"network": {"kind": "binctabl", "sizes": [[60]]}}, r"network\.sizes\[0\] is a list of 2, not \[60\]"),
+    ({"network": {"kind": "binctabl", "sizes": [[60, 0]]}}, r"network\.sizes\[0\]\[1\] is at least 1, not 0"),
+    ({"teachers": [{"name": "a", "network": {"kind": "gru", "dropout": 1.5}}]}, r"a: network\.dropout is at least 0"),
     ({"network": {"kind": "mixer"}, "quantization": {}}, r"quantization: a mixer is not trained quantised"),
     ({"teachers": [{"name": "a"}]}, r"teachers\[0\]\.network is missing"),
     ({"peers": [{"name": "trees", "network": {"kind": "gru"}}]}, r"names of their own"),
@@ -83,6 +105,11 @@ def test_numbers_are_read_as_people_write_them():
         training={"learning_rate": "1e-3", "weight_decay": 0}, data={"folder": "a", "horizons": [10, "250ms"]})
     assert found.training.learning_rate == 1e-3 and found.training.weight_decay == 0.0
     assert found.data.horizons == (10, "250ms")
+
+
+def test_sizes_of_layers_may_be_lists_of_lists():
+    found = parsed(network={"kind": "binctabl", "sizes": [[20, 6], [18, 4]]})
+    assert config.network_of(found.network, False, 1).sizes == ((20, 6), (18, 4))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

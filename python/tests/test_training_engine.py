@@ -50,6 +50,13 @@ def test_the_frontier_has_each_density_in_floats_and_bytes(features):
     assert names == ["dense fp32", "50% fp32"]
 
 
+def test_densities_that_differ_by_less_than_a_percent_are_told_apart(features):
+    names = [variant.name for variant in frontier.variants(small(features), (0.095, 0.1, 0.07))]
+    assert names[1:4] == ["9.5% fp32", "10% fp32", "7% fp32"] and len(set(names)) == len(names)
+    folders = [frontier.folder_name(variant, 1) for variant in frontier.variants(small(features), (0.095, 0.1))]
+    assert folders[1:3] == ["9.5-fp32-1", "10-fp32-1"] and len(set(folders)) == len(folders)
+
+
 @pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
 def test_the_frontier_is_measured(features, tmp_path, capsys, monkeypatch):
     every = frontier.variants

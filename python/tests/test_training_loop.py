@@ -196,6 +196,8 @@ def test_what_cannot_be_trained_on_is_refused(examples):
         loop.train(NET, HEADS, examples, dataclasses.replace(SETTINGS, distillation=Distillation()))
     with pytest.raises(TrainingError, match="fewer than 500 lanes"):
         loop.train(NET, HEADS, examples, dataclasses.replace(SETTINGS, lanes=500))
+    with pytest.raises(TrainingError, match="share of 0.9999 of the training on, which leaves none of its"):
+        loop.train(NET, HEADS, examples, dataclasses.replace(SETTINGS, least_settled=0.9999))
     with pytest.raises(TrainingError, match="not trained quantised"):
         loop.train(networks.make("mixer"), HEADS, examples, dataclasses.replace(SETTINGS, quantization=Quantization()))
     with pytest.raises(TrainingError, match="no finite validation loss"):

@@ -167,6 +167,20 @@ def test_data_that_cannot_be_used_are_refused_in_one_line(features, tmp_path, ca
     fails(["run", none, "--out", tmp_path / "none-run"], capsys, "no feature fits x*")
 
 
+def test_a_test_part_too_short_for_intervals_is_refused_before_the_training(features, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run.baselines, "majority", lambda problem: pytest.fail("went on"))
+    file = tmp_path / "long.yaml"
+    # Of 8,000 ticks the test part has 1,600, of which the first and the last 600 are not judged.
+    file.write_text(f"name: small\ndata: {{folder: {features}, horizons: [10, 600]}}\n")
+    fails(["run", file, "--out", tmp_path / "run"], capsys, "400 judged ticks for the horizon of 600 ticks", "need 1200")
+    # Just enough is enough: 1,600 − 2 · 400 = 800.
+    stages.problem_of(small(features, data={"folder": str(features), "horizons": [400]}),
+                      stages.load_data(small(features), tmp_path, []))
+    with pytest.raises(stages.DataError, match="798 judged ticks for the horizon of 401 ticks"):
+        stages.problem_of(small(features, data={"folder": str(features), "horizons": [401]}),
+                          stages.load_data(small(features), tmp_path, []))
+
+
 def test_a_missing_program_or_feed_is_said_at_once(tmp_path, capsys, monkeypatch):
     file = tmp_path / "feed.yaml"
     file.write_text("name: small\ndata: {feeds: [nowhere.dbn]}\n")

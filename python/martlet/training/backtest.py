@@ -17,6 +17,7 @@ import numpy as np
 
 from .bootstrap import Interval, Resamples
 from .environment import BASIS_POINT, Account, Market, simulate
+from .report import markdown_table
 
 #: Of the scores' sizes in validation, the shares below which a threshold forbids to trade; beyond the last, never.
 THRESHOLD_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -129,15 +130,14 @@ def _best(account: Account) -> int:
 
 def table(rows: Sequence[Judgement]) -> str:
     """Markdown; returns, costs and drawdown in basis points of a whole position."""
-    lines = ["| positions | net, bps [95 %] | gross | costs | Sharpe/tick | Sharpe/day | turnover | "
-             "fee left, bps | drawdown | trades | hits |", "|---|---|---|---|---|---|---|---|---|---|---|"]
+    lines = [["positions", "net, bps [95 %]", "gross", "costs", "Sharpe/tick", "Sharpe/day", "turnover",
+              "fee left, bps", "drawdown", "trades", "hits"]]
     for row in rows:
         net, low, high = (1e4 * value for value in (row.net.value, row.net.low, row.net.high))
         hits = "–" if np.isnan(row.hit_rate) else f"{100 * row.hit_rate:.0f} %"
         ratios = ["–" if np.isnan(value) else f"{value:.{digits}f}"
                   for value, digits in ((row.sharpe_tick, 4), (row.sharpe_day, 1), (row.fee_left_bps, 2))]
-        lines.append(
-            f"| {row.name} | {net:.1f} [{low:.1f}, {high:.1f}] | {1e4 * row.gross:.1f} | {1e4 * row.costs:.1f} | "
-            f"{ratios[0]} | {ratios[1]} | {row.turnover:,.0f} | {ratios[2]} | "
-            f"{1e4 * row.drawdown:.1f} | {row.trades:,} | {hits} |")
-    return "\n".join(lines)
+        lines.append([
+            row.name, f"{net:.1f} [{low:.1f}, {high:.1f}]", f"{1e4 * row.gross:.1f}", f"{1e4 * row.costs:.1f}",
+            *ratios[:2], f"{row.turnover:,.0f}", ratios[2], f"{1e4 * row.drawdown:.1f}", f"{row.trades:,}", hits])
+    return markdown_table(lines)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..labels import ticks_since_reset
+
 
 class TrainingError(ValueError):
     """What is given cannot be trained on; the text says why."""
@@ -128,7 +130,7 @@ class Windows(Batches):
     def __init__(self, examples: Examples, names: tuple[str, ...], window: int, size: int, limit: int | None):
         super().__init__(examples, names)
         self.window, self.size = window, size
-        is_full = ticks_since(1 - self.keep) >= window - 1
+        is_full = ticks_since_reset(1 - self.keep) >= window - 1
         parts = [np.asarray(weight).reshape(self.count, -1).any(axis=1) for weight in self.arrays["counts"].values()]
         self.ends = np.flatnonzero(is_full & np.any(parts, axis=0))
         if len(self.ends) < size:
@@ -147,12 +149,7 @@ class Windows(Batches):
         ends = generator.permutation(self.ends)[:self.chunks * self.size]
         return (jnp.asarray(chunk) for chunk in ends.reshape(self.chunks, self.size))
 
+
 def windows(features: jax.Array, index: jax.Array, window: int) -> jax.Array:
     """The windows [batch, window, F] that end at some ticks."""
     return features[index[:, None] + jnp.arange(1 - window, 1)]
-
-
-def ticks_since(reset: np.ndarray) -> np.ndarray:
-    """0 for the first tick after a reset, and so on."""
-    index = np.arange(len(reset))
-    return index - np.maximum.accumulate(np.where(reset != 0, index, 0))

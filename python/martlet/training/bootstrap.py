@@ -14,7 +14,7 @@ are classes [n] in the order of time, or [S, n] from S seeds: then the metric is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,20 +125,6 @@ class Resamples:
                 raise ValueError(f"{len(array)} values where {self.count} ticks are drawn")
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Over seeds: mean, sample standard deviation (NaN of one seed), least and greatest."""
-
-    mean: float
-    deviation: float
-    least: float
-    greatest: float
-
-    @staticmethod
-    def of(values) -> Spread:
-        values = np.asarray(values, np.float64)
-        deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        return Spread(float(values.mean()), deviation, float(values.min()), float(values.max()))
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.deviation:.3f}"
+def deviation_of(scores: Sequence[float]) -> float:
+    """The sample standard deviation of scores over seeds; NaN of one seed."""
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")

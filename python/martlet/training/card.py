@@ -36,7 +36,7 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], figure
     _data(report, config, problem)
     report.heading("Results on the test part")
     report.paragraph("Scores with 95 % intervals of the moving-block bootstrap; `student` is this file.")
-    report.markdown_table(table(rows))
+    report.table(table(rows))
     _other_heads(report, figures["other_heads"])
     _engine(report, figures)
     report.heading("Limits")

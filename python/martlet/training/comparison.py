@@ -8,7 +8,7 @@ import numpy as np
 
 from ..labels import most_probable
 from . import metrics
-from .bootstrap import RESAMPLES, Interval, Resamples, Spread
+from .bootstrap import RESAMPLES, Interval, Resamples, deviation_of
 from .data import Problem
 
 #: The score by which predictors are compared, and the others that stand beside it.
@@ -23,8 +23,8 @@ class Row:
     horizon: str
     #: By the names of `INTERVALS` and "brier".
     intervals: dict[str, Interval]
-    #: Macro F1 over seeds.
-    seeds: Spread
+    #: Of macro F1 over seeds, the sample standard deviation; NaN of one seed.
+    deviation: float
     #: Expected calibration error of the most probable class.
     calibration_error: float
     #: Pearson's and Spearman's correlation of p(up) − p(down) with the return to the horizon's last tick.
@@ -49,20 +49,19 @@ def compare(
             intervals["brier"] = draws.mean(np.mean([metrics.brier_terms(expected, seed) for seed in seeds], axis=0))
             matrices = [metrics.confusion(expected, guess) for guess in guesses]
             rows.append(Row(
-                name, str(horizon), intervals, Spread.of([metrics.macro_f1(matrix) for matrix in matrices]),
+                name, str(horizon), intervals, deviation_of([metrics.macro_f1(matrix) for matrix in matrices]),
                 float(np.mean([metrics.reliability(expected, seed).calibration_error for seed in seeds])),
                 tuple(np.mean([metrics.information_coefficient(metrics.direction_score(seed), returns)
                                for seed in seeds], axis=0)), np.sum(matrices, axis=0)))
     return rows
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown. In brackets 95 % intervals of the moving-block bootstrap; ± is the spread over seeds."""
-    lines = ["| horizon | | macro F1 | ± | weighted F1 | Matthews | Brier | ECE | IC | rank IC |", "|---" * 10 + "|"]
-    for row in rows:
-        spread = "–" if np.isnan(row.seeds.deviation) else f"{row.seeds.deviation:.3f}"
-        values = [str(row.intervals["macro_f1"]), spread, *(str(row.intervals[key]) for key in
-                  ("weighted_f1", "matthews", "brier")), f"{row.calibration_error:.3f}",
-                  *(f"{value:.3f}" for value in row.information_coefficient)]
-        lines.append(f"| {row.horizon} | {row.name} | " + " | ".join(values) + " |")
-    return "\n".join(lines)
+def table(rows: list[Row]) -> list[list[str]]:
+    """A head and a row for each, for a report. In brackets 95 % intervals of the moving-block bootstrap; ± is the
+    spread over seeds."""
+    head = ["horizon", "", "macro F1", "±", "weighted F1", "Matthews", "Brier", "ECE", "IC", "rank IC"]
+    return [head, *([
+        row.horizon, row.name, str(row.intervals["macro_f1"]),
+        "–" if np.isnan(row.deviation) else f"{row.deviation:.3f}",
+        *(str(row.intervals[key]) for key in ("weighted_f1", "matthews", "brier")), f"{row.calibration_error:.3f}",
+        *(f"{value:.3f}" for value in row.information_coefficient)] for row in rows)]

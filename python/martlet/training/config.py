@@ -110,28 +110,34 @@ class Config:
     seed: int = 1
 
 
-#: By kind and key: the least and the greatest value (None for none), and whether these themselves are allowed.
-AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, True), (1, None, True), (0, None, False)
-SHARE, INNER_SHARE = (0, 1, True), (0, 1, False)
-RANGES: dict[tuple[type, str], tuple[float | None, float | None, bool]] = {
+#: By kind and key: the least and the greatest value (None for none), and in brackets whether these themselves are
+#: allowed. Beyond a share of 1 of the training nothing is left to choose weights from.
+AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, "[)"), (1, None, "[)"), (0, None, "()")
+SHARE, INNER_SHARE, BELOW_1 = (0, 1, "[]"), (0, 1, "()"), (0, 1, "[)")
+RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
     (kind, name): bounds for kind, values in {
         Config: {"seed": AT_LEAST_0},
         DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
-                       "trend_ticks": (2, None, True)},
+                       "trend_ticks": (2, None, "[)")},
         HeadSettings: {"shares": AT_LEAST_0},
         Settings: {"epochs": AT_LEAST_1, "learning_rate": ABOVE_0, "weight_decay": AT_LEAST_0, "warm_up": SHARE,
                    "clip": ABOVE_0, "average_decay": SHARE, "lanes": AT_LEAST_1, "steps": AT_LEAST_1,
                    "burn_in": AT_LEAST_0, "batch": AT_LEAST_1, "windows": AT_LEAST_1, "validation_every": AT_LEAST_1,
-                   "patience": AT_LEAST_1, "least_settled": SHARE},
-        Pruning: {"density": INNER_SHARE, "begin": SHARE, "end": SHARE, "every": AT_LEAST_1, "regrowth": SHARE},
-        Quantization: {"begin": SHARE, "percentile": (50, 100, True), "ticks": (100, None, True)},
+                   "patience": AT_LEAST_1, "least_settled": BELOW_1},
+        Pruning: {"density": INNER_SHARE, "begin": SHARE, "end": BELOW_1, "every": AT_LEAST_1, "regrowth": SHARE},
+        Quantization: {"begin": BELOW_1, "percentile": (50, 100, "[]"), "ticks": (100, None, "[)")},
         Distillation: {"temperature": ABOVE_0, "share": SHARE, "features": AT_LEAST_0},
+        **dict.fromkeys(networks.KINDS.values(), {
+            "dropout": BELOW_1, "input_dropout": BELOW_1, **dict.fromkeys(
+                ("units", "dense", "sizes", "channels", "layers", "kernel", "window", "expansion", "inception",
+                 "outputs"), AT_LEAST_1)}),
     }.items() for name, bounds in values.items()}
 CHOICES = {
     (DataSettings, "format"): FORMATS, (HeadSettings, "names"): HEADS, (Config, "baselines"): BASELINES,
     (HeadSettings, "volatility_target"): ("returns", "volatility")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
-ELSEWHERE = {Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros", "trading"), Pruning: ("is_integer",)}
+ELSEWHERE = {
+    Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros", "trading"), Pruning: ("is_integer",)}
 
 
 def load(path: pathlib.Path) -> Config:
@@ -216,7 +222,10 @@ def _value(hint, value, where, key):
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where} is a list, not {value!r}")
-        return tuple(_value(typing.get_args(kinds[0])[0], item, f"{where}[{n}]", key) for n, item in enumerate(value))
+        inner = typing.get_args(kinds[0])
+        if inner[-1] is not ... and len(value) != len(inner):
+            raise ConfigError(f"{where} is a list of {len(inner)}, not {value!r}")
+        return tuple(_value(inner[0], item, f"{where}[{n}]", key) for n, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
             raise ConfigError(f"{where} holds keys and values, not {value!r}")
@@ -242,19 +251,19 @@ def _scalar(kinds, value, where, key):
         value = float(value)
     if key in CHOICES and value not in CHOICES[key]:
         raise ConfigError(f"{where} is one of {', '.join(CHOICES[key])}, not {value!r}")
-    low, high, is_closed = RANGES.get(key, (None, None, True))
-    if is_number and not _within(value, low, high, is_closed):
-        bounds = [f"{'at least' if is_closed else 'above'} {low}" if low is not None else "",
-                  f"{'at most' if is_closed else 'below'} {high}" if high is not None else ""]
+    low, high, brackets = RANGES.get(key, (None, None, "[]"))
+    if is_number and not _within(value, low, high, brackets):
+        bounds = [f"{'at least' if brackets[0] == '[' else 'above'} {low}" if low is not None else "",
+                  f"{'at most' if brackets[1] == ']' else 'below'} {high}" if high is not None else ""]
         raise ConfigError(f"{where} is {' and '.join(filter(None, bounds)) or 'finite'}, not {value}")
     return value
 
 
-def _within(value, low, high, is_closed):
+def _within(value, low, high, brackets):
     if not abs(value) < float("inf"):
         return False
-    above = low is None or value > low or is_closed and value == low
-    return above and (high is None or value < high or is_closed and value == high)
+    above = low is None or value > low or brackets[0] == "[" and value == low
+    return above and (high is None or value < high or brackets[1] == "]" and value == high)
 
 
 def _check(config: Config) -> None:
@@ -308,8 +317,7 @@ def _check_network(where, options, is_direct, horizons):
         if name not in hints:
             known = ", ".join(sorted(_keys(kind)))
             raise ConfigError(f"there is no key {where}.{name}; a {options['kind']} has {known}")
-        if typing.get_origin(hints[name]) is not tuple or name != "sizes":
-            _value(hints[name], value, f"{where}.{name}", (kind, name))
+        _value(hints[name], value, f"{where}.{name}", (kind, name))
     try:
         network_of(options, is_direct, horizons)
     except (TypeError, ValueError) as error:

@@ -29,19 +29,19 @@ class MismatchError(RuntimeError):
     """The exported file does not do what was evaluated."""
 
 
-def test_from(problem: Problem) -> int:
+def first_judged(problem: Problem) -> int:
     """The first tick that counts in the test part."""
     return int(np.flatnonzero(problem.test.any(axis=1))[0])
 
 
 def exact_outputs(model: onnx.ModelProto, problem: Problem, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a quantised file: the integer reference's in the test part, before it those of the training code."""
-    first = max(test_from(problem) - REFERENCE_BURN_IN, 0)
+    first = max(first_judged(problem) - REFERENCE_BURN_IN, 0)
     reset = np.array(problem.data.reset[first:])
     exact = export.run(model, problem.data.features[first:], reset)
     result = {name: np.array(value) for name, value in found.items()}
     for name, value in exact.items():
-        result[name][test_from(problem):] = value[test_from(problem) - first:]
+        result[name][first_judged(problem):] = value[first_judged(problem) - first:]
     return result
 
 
@@ -62,7 +62,7 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
     Both count from the capture time of the first test tick on. Raises MismatchError for scores that differ by more than
     `SCORE_TOLERANCE`, or at all where `is_exact`.
     """
-    begin = int(problem.data.ts_recv[test_from(problem)])
+    begin = int(problem.data.ts_recv[first_judged(problem)])
     report = engine.score(feeds, path, begin, sizes)
     is_counted = (problem.data.ts_recv >= begin) & (labels.ticks_since_reset(problem.data.reset) >= problem.warm_up)
     rows = []

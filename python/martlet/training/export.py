@@ -23,19 +23,12 @@ class ModelBuilder(GraphBuilder):
     def __init__(self, features: int, window: int, ranges: Ranges | None):
         super().__init__(features, window)
         self.ranges = ranges
-        self._coded = {}
-
-    def _input(self, value, codes):
-        """A value through its codes; layers that read the same value with the same codes share them."""
-        if (value, codes) not in self._coded:
-            self._coded[value, codes] = self.through_codes(value, *codes)
-        return self._coded[value, codes]
 
     def _product_input(self, name, value):
-        return value if self.ranges is None else self._input(value, codes_of(*self.ranges[name]))
+        return value if self.ranges is None else self.through_codes(value, *codes_of(*self.ranges[name]))
 
     def _state_input(self, value):
-        return value if self.ranges is None else self._input(value, HIDDEN)
+        return value if self.ranges is None else self.through_codes(value, *HIDDEN)
 
     def weight(self, array, output_axis):
         array = np.asarray(array, np.float32)

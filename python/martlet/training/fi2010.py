@@ -159,10 +159,15 @@ def evaluate(
     return Result(scores, intervals)
 
 
+def scales(train: Part) -> tuple[np.ndarray, np.ndarray]:
+    """[F] each: normalised = (features − mean) · scale; a feature that stands still becomes 0."""
+    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
+    return mean, np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0)
+
+
 def logistic(train: Part, validation: Part) -> Callable[[np.ndarray], np.ndarray]:
     """A `Fit`: logistic regression on each sample's features, normalised on the training part and cut off."""
-    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
-    scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0)
+    mean, scale = scales(train)
 
     def normalised(features: np.ndarray) -> np.ndarray:
         return np.clip((features - mean) * scale, -FEATURE_MAX, FEATURE_MAX).astype(np.float32)

@@ -14,6 +14,7 @@ from .data import DataError
 from .fi2010 import Fit, Part
 from .heads import Heads
 from .progress import stage
+from .report import markdown_table
 
 #: Options of each network; both look at the book's 40 rows as the files have them.
 NETWORKS = {"binctabl": {"outputs": 3}, "deeplob": {}}
@@ -26,8 +27,7 @@ def network_fit(kind: str, settings: loop.Settings) -> Fit:
 
     def fit(train: Part, validation: Part) -> Callable[[np.ndarray], np.ndarray]:
         network, heads = networks.make(kind, **NETWORKS[kind]), Heads(1, is_direct=kind == "binctabl")
-        mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
-        scale = np.where(deviation > 0, 1 / np.maximum(deviation, 1e-12), 0)
+        mean, scale = fi2010.scales(train)
 
         def normalised(features):
             return ((features - mean) * scale).astype(np.float32)
@@ -60,7 +60,7 @@ def report(folder: pathlib.Path, setup: int, horizons: tuple[int, ...], models: 
     files = fi2010.find(folder)
     settings = dataclasses.replace(SETTINGS, epochs=epochs, windows=windows, seed=seed)
     ours: dict[str, dict[int, float]] = {}
-    lines = ["| model | k | macro F1 of each fold, 95 % interval | persistence | majority |", "|---" * 5 + "|"]
+    rows = [["model", "k", "macro F1 of each fold, 95 % interval", "persistence", "majority"]]
     for name in models:
         fit = fi2010.logistic if name == "logistic" else network_fit(name, settings)
         for horizon in horizons:
@@ -69,6 +69,5 @@ def report(folder: pathlib.Path, setup: int, horizons: tuple[int, ...], models: 
             ours.setdefault(name, {})[horizon] = result.mean["macro_f1"]
             simple = [np.mean([fold[kind]["macro_f1"] for fold in result.folds])
                       for kind in ("persistence", "majority")]
-            lines.append(f"| {name} | {horizon} | {'; '.join(map(str, result.intervals))} | "
-                         + " | ".join(f"{value:.3f}" for value in simple) + " |")
-    return fi2010_published.table(ours, setup) + "\n\n" + "\n".join(lines)
+            rows.append([name, horizon, "; ".join(map(str, result.intervals)), *(f"{value:.3f}" for value in simple)])
+    return fi2010_published.table(ours, setup) + "\n\n" + markdown_table(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .fi2010 import HORIZONS
+from .report import markdown_table
 
 CLAIMED = "its paper"
 #: Prata et al. (2024), arXiv 2308.01915: all models trained anew by one program.
@@ -82,11 +83,8 @@ PUBLISHED = [
 
 def table(ours: dict[str, dict[int, float]], setup: int = 2) -> str:
     """Markdown: macro F1 of ours by name and horizon, as fractions, above what is published for the setup."""
-    columns = ["model", "source", *(f"k = {k}" for k in HORIZONS)]
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     rows = [(name, "ours", [100 * scores[k] if k in scores else None for k in HORIZONS])
             for name, scores in ours.items()]
     rows += [(row.model, row.source, row.f1) for row in PUBLISHED if row.setup == setup]
-    for name, source, values in rows:
-        lines.append(f"| {name} | {source} | " + " | ".join("–" if v is None else f"{v:.1f}" for v in values) + " |")
-    return "\n".join(lines)
+    return markdown_table([["model", "source", *(f"k = {k}" for k in HORIZONS)], *(
+        [name, source, *("–" if v is None else f"{v:.1f}" for v in values)] for name, source, values in rows)])

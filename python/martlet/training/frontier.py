@@ -41,9 +41,14 @@ def variants(config: Config, densities: tuple[float, ...]) -> list[Variant]:
     for quantized in [None] + ([config.quantization or Quantization()] if network.is_quantizable else []):
         precision = "fp32" if quantized is None else "int8"
         result.append(Variant(f"dense {precision}", None, quantized))
-        result += [Variant(f"{density:.0%} {precision}", dataclasses.replace(pruning, density=density), quantized)
+        result += [Variant(f"{100 * density:g}% {precision}", dataclasses.replace(pruning, density=density), quantized)
                    for density in densities]
     return result
+
+
+def folder_name(variant: Variant, seed: int) -> str:
+    """Of what a variant's training leaves; its file is named so too."""
+    return f"{variant.name.replace(' ', '-').replace('%', '')}-{seed}"
 
 
 def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...], seeds: tuple[int, ...],
@@ -80,7 +85,7 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
             if seed == seeds[0]:
                 row = _measured(variant.name, file)
                 if feeds:
-                    begin = int(problem.data.ts_recv[evaluation.test_from(problem)])
+                    begin = int(problem.data.ts_recv[evaluation.first_judged(problem)])
                     scored = engine.score(feeds, file, begin, config.data.sizes)
                     row["engine_macro_f1"] = scored["horizons"][column]["macro_f1"]
         guesses = np.array(guesses)
@@ -95,7 +100,7 @@ def _student(config, problem, variant, seed, folder, out, taught):
     """Probabilities of a variant, and its file. The run's own dense student is taken where it is there."""
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=variant.pruned,
                              quantized=variant.quantized, seed=seed)
-    place = out / f"{variant.name.replace(' ', '-').replace('%', '')}-{seed}"
+    place = out / folder_name(variant, seed)
     is_dense = variant.pruned is None and variant.quantized is None
     if is_dense and seed == config.seed and (folder / "dense" / "trained.npz").exists():
         place = folder / "dense"
@@ -119,7 +124,7 @@ def _teacher_row(config, problem: Problem, folder, out) -> dict:
         names = problem.data.names if job.columns is None else [problem.data.names[column] for column in job.columns]
         columns = slice(None) if job.columns is None else job.columns
         mean, scale = problem.mean[columns], problem.scale[columns]
-        values = stages.metadata(config, problem, {}) | {"feature_names": names}
+        values = stages.metadata(config.name, problem, {}) | {"feature_names": names}
         path = out / f"teacher-{peer.name}.onnx"
         export.save(export.to_onnx(job.network, job.heads, result.weights, mean, scale, values), path)
         row = _measured(peer.name, path)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .batches import ticks_since
+from ..labels import ticks_since_reset
 from .networks.common import FLOAT
 from .quantization import Integer, Ranges
 
@@ -64,7 +64,7 @@ def _streamed(step, network, weights, features, reset):
 def _windows(step, network, weights, features, reset, every):
     marks = reset.copy()
     marks[0] = True
-    ends = np.flatnonzero(ticks_since(marks) >= network.window - 1)[::every]
+    ends = np.flatnonzero(ticks_since_reset(marks) >= network.window - 1)[::every]
     found, size = {}, _chunk(len(ends), CHUNK_WINDOWS)
     for first in range(0, len(ends), size):
         chosen = ends[first:first + size]

@@ -130,9 +130,14 @@ class _Run:
             self.batches = Lanes(examples, names, settings.lanes, settings.steps, settings.burn_in)
         else:
             self.batches = Windows(examples, names, network.window, settings.batch, settings.windows)
+        total = settings.epochs * self.batches.chunks
+        if settings.settled * total > total - 1:
+            raise TrainingError(
+                f"weights are chosen from a share of {settings.settled:g} of the training on, which leaves none of its "
+                f"{total} steps: an earlier end of the pruning, begin of the quantisation or least_settled")
         self.optimization = Optimization(
             settings.learning_rate, settings.weight_decay, settings.warm_up, settings.clip,
-            settings.epochs * self.batches.chunks * (settings.trading.passes if settings.trading else 1))
+            total * (settings.trading.passes if settings.trading else 1))
         self.key = jax.random.key(settings.seed)
         self.weights = {name: jnp.asarray(w, jnp.float32) for name, w in self._first(first).items()}
         self.optimizer_state = jax.jit(self.optimization.optimizer().init)(self.weights)

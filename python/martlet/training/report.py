@@ -31,11 +31,6 @@ class Report:
         """The first row is the head."""
         self.blocks.append(("table", rows))
 
-    def markdown_table(self, text: str) -> None:
-        """A table that is Markdown already."""
-        rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.strip().splitlines()]
-        self.table([rows[0], *rows[2:]])
-
     def code(self, text: str) -> None:
         self.blocks.append(("code", text.rstrip()))
 
@@ -44,35 +39,11 @@ class Report:
         self.blocks.append(("figure", path, text))
 
     def markdown(self) -> str:
-        parts = [f"# {self.title}"]
-        for kind, *values in self.blocks:
-            if kind == "heading":
-                parts.append(f"## {values[0]}")
-            elif kind == "table":
-                parts.append(markdown_table(values[0]))
-            elif kind == "code":
-                parts.append(f"```yaml\n{values[0]}\n```")
-            elif kind == "figure":
-                parts.append(f"![{values[1]}](plots/{values[0].name})")
-            else:
-                parts.append(values[0])
+        parts = [f"# {self.title}", *(FORMS[kind][0](*values) for kind, *values in self.blocks)]
         return "\n\n".join(parts) + "\n"
 
     def html(self) -> str:
-        parts = [f"<h1>{_marked(self.title)}</h1>"]
-        for kind, *values in self.blocks:
-            if kind == "heading":
-                parts.append(f"<h2>{_marked(values[0])}</h2>")
-            elif kind == "table":
-                parts.append(_table(values[0]))
-            elif kind == "code":
-                parts.append(f"<pre>{html.escape(values[0])}</pre>")
-            elif kind == "figure":
-                data = base64.b64encode(values[0].read_bytes()).decode()
-                text = html.escape(values[1])
-                parts.append(f'<figure><img alt="{text}" src="data:image/png;base64,{data}"></figure>')
-            else:
-                parts.append(f"<p>{_marked(values[0])}</p>")
+        parts = [f"<h1>{_marked(self.title)}</h1>", *(FORMS[kind][1](*values) for kind, *values in self.blocks)]
         body, title = "\n".join(parts), html.escape(self.title)
         return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
                 f"<style>{STYLE}</style></head><body>\n{body}\n</body></html>\n")
@@ -82,8 +53,9 @@ class Report:
         (folder / f"{name}.html").write_text(self.html())
 
 
-def markdown_table(rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+def markdown_table(rows: list[list]) -> str:
+    """Cells are written as `str` has them; the first row is the head."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
@@ -94,6 +66,21 @@ def _table(rows):
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
 
 
+def _figure(path, text):
+    data, text = base64.b64encode(path.read_bytes()).decode(), html.escape(text)
+    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"></figure>'
+
+
 def _marked(text):
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
     return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+
+
+#: Each kind of block as Markdown and as HTML.
+FORMS = {
+    "heading": (lambda text: f"## {text}", lambda text: f"<h2>{_marked(text)}</h2>"),
+    "paragraph": (lambda text: text, lambda text: f"<p>{_marked(text)}</p>"),
+    "table": (markdown_table, _table),
+    "code": (lambda text: f"```yaml\n{text}\n```", lambda text: f"<pre>{html.escape(text)}</pre>"),
+    "figure": (lambda path, text: f"![{text}](plots/{path.name})", _figure),
+}

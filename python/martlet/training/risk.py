@@ -19,6 +19,7 @@ import numpy as np
 from .bootstrap import Interval, Resamples
 from .heads import TAILS, fz0
 from .metrics import Coverage, coverage, non_overlapping, violations
+from .report import markdown_table
 
 #: Half-lives of the moving volatility to choose from, in horizons.
 HALF_LIVES = (0.5, 1, 2, 5, 10, 20, 50)
@@ -191,17 +192,16 @@ def _qlike(volatility, returns):
 
 def table(scores: Sequence[Score]) -> str:
     """Markdown: a row for each forecast and tail."""
-    lines = ["| forecast | level | violations | expected | Kupiec p | Christoffersen p, independent | both | starts "
-             "rejecting, Kupiec / both | loss beyond / shortfall | Z2 [95 %] | FZ0 | QLIKE |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    rows = [["forecast", "level", "violations", "expected", "Kupiec p", "Christoffersen p, independent", "both",
+             "starts rejecting, Kupiec / both", "loss beyond / shortfall", "Z2 [95 %]", "FZ0", "QLIKE"]]
     for score in scores:
         for one in score.tails:
             found = one.coverage
-            tests = " | ".join(f"{test.p_value:.3f}" for test in
-                               (found.proportion, found.independence, found.conditional))
-            lines.append(
-                f"| {score.name} | {100 * one.level:.0f} % | {found.violations} of {found.count} | "
-                f"{found.count * (1 - one.level):.1f} | {tests} | {100 * one.rejecting[0]:.0f} % / "
-                f"{100 * one.rejecting[1]:.0f} % | {one.exceedance:.2f} | {one.z2.value:.2f} [{one.z2.low:.2f}, "
-                f"{one.z2.high:.2f}] | {one.loss.value:.3f} | {score.qlike.value:.3f} |")
-    return "\n".join(lines)
+            rows.append([
+                score.name, f"{100 * one.level:.0f} %", f"{found.violations} of {found.count}",
+                f"{found.count * (1 - one.level):.1f}",
+                *(f"{test.p_value:.3f}" for test in (found.proportion, found.independence, found.conditional)),
+                f"{100 * one.rejecting[0]:.0f} % / {100 * one.rejecting[1]:.0f} %", f"{one.exceedance:.2f}",
+                f"{one.z2.value:.2f} [{one.z2.low:.2f}, {one.z2.high:.2f}]", f"{one.loss.value:.3f}",
+                f"{score.qlike.value:.3f}"])
+    return markdown_table(rows)

@@ -119,7 +119,7 @@ def tilted(config: Config, problem: Problem, probabilities: np.ndarray) -> np.nd
 def export_student(config: Config, problem: Problem, job, result, path: pathlib.Path, metrics: dict | None = None):
     """Writes the file; the model."""
     model = export.to_onnx(job.network, job.heads, result.weights, problem.mean, problem.scale,
-                           stages.metadata(config, problem, metrics or {}), result.ranges)
+                           stages.metadata(config.name, problem, metrics or {}), result.ranges)
     export.save(model, path)
     return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,8 @@ def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ())
 
 
 def problem_of(config: Config, data: Data) -> Problem:
-    """Labels and parts; refuses a window that is not full at the first tick that counts."""
+    """Labels and parts; refuses a window that is not full at the first tick that counts, and a test part too short for
+    intervals of its scores."""
     settings = config.data
     warm_up = data.description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
     for name, options in [("network", config.network), *((one.name, one.network)
@@ -73,9 +75,18 @@ def problem_of(config: Config, data: Data) -> Problem:
         if window > warm_up + 1:
             raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
-    return prepare(
+    problem = prepare(
         data, settings.horizons, settings.warm_up, alphas=settings.alphas,
         split=Split.in_time(len(data.mid), settings.shares, settings.embargo), trend_ticks=settings.trend_ticks)
+    for column, horizon in enumerate(problem.horizons):
+        chosen = problem.test[:, column]
+        judged, longest = int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1)
+        # What the shortest block of bootstrap.Resamples needs, said before the training, not after it.
+        if 2 * longest > judged:
+            raise DataError(
+                f"the test part has {judged} judged ticks for the horizon of {horizon}, and intervals of its scores "
+                f"need {2 * longest}, twice the horizon: more data, a larger share, or a shorter horizon")
+    return problem
 
 
 def heads_of(config: Config, problem: Problem) -> Heads:
@@ -173,23 +184,26 @@ def tilt(problem: Problem, result: loop.Trained, probabilities: np.ndarray):
     """The weights with class shares divided out by the power that validation likes best for each horizon, which the
     last bias does: −e · log(share) on each logit. Also the powers."""
     _, powers = baselines.tilted(problem, probabilities)
-    shares = np.stack([baselines.shares(problem.classes[problem.train[:, column], column])
-                       for column in range(len(problem.horizons))])
+    shares = [baselines.prior(problem, column) for column in range(len(problem.horizons))]
+    return dataclasses.replace(result, weights=tilted_weights(result.weights, shares, powers)), powers
+
+
+def tilted_weights(weights: dict, shares: Sequence[np.ndarray], powers: Sequence[float]) -> dict:
+    """Weights whose last bias divides the `shares` [H, 3] of the classes out to the powers [H]."""
     change = -np.array(powers)[:, None] * np.log(np.maximum(shares, 1e-6))
-    bias = (np.asarray(result.weights["head_probabilities_b"], np.float64) + change.ravel()).astype(np.float32)
-    return dataclasses.replace(result, weights=result.weights | {"head_probabilities_b": bias}), powers
+    bias = (np.asarray(weights["head_probabilities_b"], np.float64) + change.ravel()).astype(np.float32)
+    return weights | {"head_probabilities_b": bias}
 
 
-def metadata(config: Config, problem: Problem, metrics: dict[str, float]) -> dict:
-    """The `martlet.*` values of docs/MODEL.md."""
-    warm_up = config.data.warm_up
+def metadata(name: str, problem: Problem, metrics: dict[str, float]) -> dict:
+    """The `martlet.*` values of docs/MODEL.md, of a model of that name."""
     return {
         "contract_version": 1, "feature_set_version": problem.data.description["feature_set_version"],
         "feature_names": problem.data.names,
         "horizons": [{"length": horizon.length, "unit": horizon.unit, "label": problem.label, "alpha": alpha}
                      for horizon, alpha in zip(problem.horizons, problem.alphas)],
-        "warm_up_ticks": problem.data.description["warm_up_ticks"] if warm_up is None else warm_up,
-        "name": config.name, "training_data_sha256": problem.data.description["sha256"],
+        "warm_up_ticks": problem.warm_up, "name": name,
+        "training_data_sha256": problem.data.description["sha256"],
         # Validation chose the weights, so training ends where the test begins.
         "training_end_timestamp": int(problem.data.ts_recv[problem.test_from - 1]), "metrics": metrics}
 

@@ -13,6 +13,8 @@ from .common import FLOAT, dropped, glorot, he, segments, tap_matrix, taps
 
 LEAK = 0.01
 TICKS_KERNEL = 4
+#: By which the six convolutions over ticks make a window shorter.
+TICKS_LOST = 6 * (TICKS_KERNEL - 1)
 #: Kernel over ticks of each branch of the inception block; the last one pools instead.
 BRANCHES = {"short": 3, "long": 5, "pooled": 0}
 POOL = 3
@@ -43,6 +45,10 @@ class DeepLOB:
 
     is_quantizable = False
     neurons = {}
+
+    def __post_init__(self):
+        if self.window <= TICKS_LOST:
+            raise ValueError(f"DeepLOB's convolutions leave nothing of a window of {TICKS_LOST} ticks or fewer")
 
     @property
     def is_stream(self) -> bool:
@@ -195,7 +201,7 @@ class DeepLOB:
             if kernel:
                 part = convolve(part, f"{branch}1", kernel - 1, self.inception, 1, pad=kernel // 2)
             parts.append(part)
-        rows = 1 if self.is_causal else self.window - 6 * (TICKS_KERNEL - 1)
+        rows = 1 if self.is_causal else self.window - TICKS_LOST
         value = builder.reshape(builder.node("Concat", parts, axis=1), 1, 3 * self.inception, rows)
         value = builder.node("Transpose", [value], perm=[2, 0, 1])
         recurrent = [weights[f"lstm_{part}"] for part in ("w", "r", "wb", "rb")]

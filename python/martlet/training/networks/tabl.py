@@ -32,6 +32,10 @@ class BiNCTABL:
     is_stream, is_quantizable = False, False
     neurons = {}
 
+    def __post_init__(self):
+        if self.window < 2:
+            raise ValueError(f"BiN-C(TABL) normalises over a window of at least 2 ticks, not {self.window}")
+
     @property
     def width(self) -> int:
         return self.outputs
