@@ -9,14 +9,16 @@ Prints Markdown tables. What is finished is not done again, so the command can b
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 
 import chain
 import frontier
 import numpy as np
+import onnx
 from study import Study
 
-from martlet.training import baselines, data, networks
+from martlet.training import baselines, data, export, networks
 
 HORIZONS, ALPHAS = (20, 100), (1e-6, 5e-6)
 SEEDS = (1, 2, 3)
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("features", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
     parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
+    parser.add_argument("--model", type=pathlib.Path, help="writes the first seed's student of 10 % in floats there")
     parser.add_argument("--plot", type=pathlib.Path, help="the frontier at 100 ticks as a PNG")
     options = parser.parse_args()
     problem = data.prepare(data.Data.load(options.features), HORIZONS, alphas=list(ALPHAS))
@@ -45,10 +48,20 @@ def main() -> None:
         others = ("teacher", "persistence", "logistic", "trees")
         print(chain.losses(study, [("LSTM int8 10%", other) for other in others], column), "\n")
     if options.feed:
-        print(study.reproduced("LSTM int8 10%", study.rows["LSTM int8 10%"]["file"], options.feed))
-        print(study.reproduced("LSTM fp32 10%", study.rows["LSTM fp32 10%"]["file"], options.feed))
+        for name in ("LSTM fp32 10%", "LSTM int8 10%"):
+            print(study.reproduced(name, study.rows[name]["file"], options.feed), "\n")
+    if options.model:
+        ship(study.rows["LSTM fp32 10%"]["file"], options.model)
     if options.plot:
         frontier.plot(study, len(HORIZONS) - 1, options.plot, f"BTCUSDT, {HORIZONS[-1]} ticks")
+
+
+def ship(file: pathlib.Path, path: pathlib.Path) -> None:
+    """Writes the file under a name of its own."""
+    model = onnx.load(file)
+    name = next(entry for entry in model.metadata_props if entry.key == "martlet.name")
+    name.value = json.dumps(path.stem)
+    export.save(model, path)
 
 
 def add_baselines(study: Study) -> np.ndarray:

@@ -59,11 +59,10 @@ def main() -> None:
     print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
     if not options.without_peers:
         print(peers.table(study, COMPRESSED, COLUMN))
-    if options.feed:
-        for name in COMPRESSED:
-            print(study.reproduced(name, study.rows[name]["file"], options.feed), "\n")
     if options.plot:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
+    if options.feed:
+        print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], options.feed))
 
 
 def add_baselines(study: Study) -> np.ndarray:
