@@ -65,7 +65,7 @@ def teach(study: Study, network, seeds: tuple[int, ...], others: list[np.ndarray
     for other in others or []:
         taught = np.where(np.isfinite(other), (taught + other) / 2, taught).astype(np.float32)
     study.add("teacher", [taught])
-    # Every member says its own of both sides.
+    # Every member says its own of both sides. The time of `others` is not in it.
     times = [2 * study.rows[f"teacher member {seed}"]["engine"]["p50_ns"] for seed in seeds]
     study.rows["teacher"]["engine"] = {"p50_ns": sum(times), "precision": "fp32", "density": 1.0}
     return taught
