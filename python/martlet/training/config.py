@@ -26,8 +26,6 @@ from .quantization import Quantization
 
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
-#: What a run trains; the position is trained by reinforcement.
-HEADS = tuple(name for name in NAMES if name != "position")
 BASELINES = ("majority", "persistence", "logistic", "trees")
 
 
@@ -75,6 +73,22 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
+class TradingSettings:
+    """What the head `position` trades at, in training as in the judgement, and how it is learned."""
+
+    #: Basis points of the value traded, negative for a rebate; half the spread is paid beside it.
+    fee_bps: float
+    #: Ticks from decision to fill.
+    latency: int = 1
+    #: What is learned by direct reinforcement: the mean net reward, or the differential Sharpe ratio.
+    objective: str = "sharpe"
+    #: How much of the moving means in that ratio stays from chunk to chunk.
+    decay: float = 0.95
+    #: Hours of a trading day, for the Sharpe ratio of a day: 24 for crypto-currencies.
+    day_hours: float = 6.5
+
+
+@dataclass(frozen=True)
 class Peer:
     """A network trained by the same loop on the same labels: a teacher, or a published model to stand beside."""
 
@@ -93,6 +107,8 @@ class Config:
     #: `kind`, one of networks.KINDS, and its options.
     network: dict[str, object] = field(default_factory=lambda: {"kind": "gru"})
     heads: HeadSettings = HeadSettings()
+    #: With the head `position`, and only with it.
+    trading: TradingSettings | None = None
     training: Settings = Settings()
     pruning: Pruning | None = None
     quantization: Quantization | None = None
@@ -120,6 +136,8 @@ RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
         DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
                        "trend_ticks": (2, None, "[)")},
         HeadSettings: {"shares": AT_LEAST_0},
+        TradingSettings: {"fee_bps": (-100, 100, "[]"), "latency": (0, 1_000, "[]"), "decay": BELOW_1,
+                          "day_hours": (0, 24, "(]")},
         Settings: {"epochs": AT_LEAST_1, "learning_rate": ABOVE_0, "weight_decay": AT_LEAST_0, "warm_up": SHARE,
                    "clip": ABOVE_0, "average_decay": SHARE, "lanes": AT_LEAST_1, "steps": AT_LEAST_1,
                    "burn_in": AT_LEAST_0, "batch": AT_LEAST_1, "windows": AT_LEAST_1, "validation_every": AT_LEAST_1,
@@ -133,8 +151,8 @@ RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
                  "outputs"), AT_LEAST_1)}),
     }.items() for name, bounds in values.items()}
 CHOICES = {
-    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): HEADS, (Config, "baselines"): BASELINES,
-    (HeadSettings, "volatility_target"): ("returns", "volatility")}
+    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): NAMES, (Config, "baselines"): BASELINES,
+    (HeadSettings, "volatility_target"): ("returns", "volatility"), (TradingSettings, "objective"): ("return", "sharpe")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
 ELSEWHERE = {
     Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros", "trading"), Pruning: ("is_integer",)}
@@ -288,6 +306,8 @@ def _check(config: Config) -> None:
         raise ConfigError("is_tilted is false where heads.is_direct is true: there is no last bias that could tilt")
     if "probabilities" not in config.heads.names:
         raise ConfigError("heads.names has probabilities, which the model contract requires")
+    if ("position" in config.heads.names) != (config.trading is not None):
+        raise ConfigError("the head position and the section trading, which holds fee and latency, need each other")
     if config.pruning and config.pruning.begin >= config.pruning.end:
         raise ConfigError("pruning.begin is below pruning.end")
     try:
@@ -301,6 +321,9 @@ def _check(config: Config) -> None:
             (f"{peer.name}: network", peer.network, peer.is_direct) for peer in (*config.teachers, *config.peers))]:
         _check_network(where, options, is_direct, len(horizons))
     network = network_of(config.network, config.heads.is_direct, len(horizons))
+    if config.trading and not network.is_stream:
+        raise ConfigError(f"trading: a {config.network['kind']} of these options does not stream, and a position is "
+                          "learned along a stream; gru, lstm, tcn and mlp do")
     if config.quantization and not network.is_quantizable:
         raise ConfigError(f"quantization: a {config.network['kind']} is not trained quantised; "
                           "`martlet model quantize` quantises its file")

@@ -71,6 +71,10 @@ class Heads:
         if self.is_direct and self.names != ("probabilities",):
             raise ValueError(f"direct heads are for probabilities alone, not {self.names}")
 
+    def share(self, name: str) -> float:
+        """What a head's loss counts."""
+        return dict(self.shares).get(name, 1.0)
+
     def _layers(self) -> dict[str, int]:
         """Outputs of each linear layer."""
         sizes = {"probabilities": 3 * self.horizons, "expected_return": self.horizons, "volatility": self.horizons,
@@ -164,8 +168,7 @@ class Heads:
             result["value_at_risk"] = sum(
                 _mean(pinball(targets["returns"] / scales, -raw["value_at_risk"][..., tail], share), weights["returns"])
                 for tail, share in enumerate(TAILS))
-        shares = dict(self.shares)
-        return {name: value * shares.get(name, 1.0) for name, value in result.items()}
+        return {name: value * self.share(name) for name, value in result.items()}
 
     def targets(self) -> tuple[str, ...]:
         """Names of the targets that the losses need."""

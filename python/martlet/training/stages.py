@@ -15,8 +15,10 @@ from .batches import Examples
 from .config import Config, Peer, expanded, network_of
 from .data import Data, DataError, Problem, Split, prepare
 from .distillation import TEACHER, TEACHER_HIDDEN
+from .environment import Market
 from .heads import Heads
 from .networks import deeplob
+from .policy import MARKET, Trading, scale_of
 
 
 def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -110,6 +112,8 @@ class Job:
     features: np.ndarray
     #: The columns of the problem's features that it reads.
     columns: list[int] | None = None
+    #: Where it learns to trade.
+    market: Market | None = None
 
 
 def peer_job(config: Config, peer: Peer, problem: Problem) -> Job:
@@ -137,7 +141,19 @@ def student_job(config: Config, problem: Problem, *, is_taught: bool, pruned=Non
     settings = dataclasses.replace(
         config.training, seed=config.seed if seed is None else seed, pruning=pruned, quantization=quantized,
         distillation=config.distillation if is_taught else None)
-    return Job(network, heads_of(config, problem), settings, features)
+    if config.trading is None:
+        return Job(network, heads_of(config, problem), settings, features)
+    market, chosen = market_of(config, problem), config.trading
+    trading = Trading(scale_of(market, problem.split.train_from, problem.validation_from), chosen.objective,
+                      chosen.latency, decay=chosen.decay)
+    return Job(network, heads_of(config, problem), dataclasses.replace(settings, trading=trading), features,
+               market=market)
+
+
+def market_of(config: Config, problem: Problem) -> Market:
+    """What trading brings and costs; no position is carried from one part into the next."""
+    cuts = problem.validation_from, problem.test_from
+    return Market.of(problem.data, config.trading.fee_bps, cuts, problem.warm_up)
 
 
 def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None = None) -> Examples:
@@ -153,6 +169,10 @@ def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None
         if job.settings.distillation.features:
             counts = (problem.train.any(axis=1), problem.validation.any(axis=1))
             chosen[TEACHER_HIDDEN] = (taught[TEACHER_HIDDEN], *counts)
+    if job.market:
+        index = np.arange(len(job.features))
+        chosen[MARKET] = (job.market.columns, index < problem.validation_from,
+                          (index >= problem.validation_from) & (index < problem.test_from))
     targets, train, validation = ({name: parts[n] for name, parts in chosen.items()} for n in range(3))
     return Examples(job.features, problem.data.reset, targets, train, validation)
 

@@ -77,10 +77,10 @@ def compiled(network, heads, distillation, trading, optimization: Optimization, 
             losses["probabilities"] = distillation.loss(
                 losses["probabilities"], raw["probabilities"], hidden, weights, targets, counts)
         if kept is not None:
-            losses["position"] = ppo.loss(trading, weights, hidden, kept)
+            losses["position"] = heads.share("position") * ppo.loss(trading, weights, hidden, kept)
         elif trading:
-            losses["position"], account = trading.loss(
-                raw["position"][..., 0], targets[MARKET], counts[MARKET], account)
+            value, account = trading.loss(raw["position"][..., 0], targets[MARKET], counts[MARKET], account)
+            losses["position"] = heads.share("position") * value
         return sum(losses.values()), state if account is None else state | {ACCOUNT: account}
 
     def stepped(weights, masks, optimizer_state, gradients):
@@ -143,7 +143,8 @@ def compiled_loss(heads, trading) -> Callable:
         raw = heads.raw(weights, hidden)
         losses = heads.losses(raw, targets, counts)
         if trading:
-            losses["position"] = trading.judged(raw["position"][:, 0], targets[MARKET], counts[MARKET])
+            judged = trading.judged(raw["position"][:, 0], targets[MARKET], counts[MARKET])
+            losses["position"] = heads.share("position") * judged
         return sum(losses.values())
 
     return jax.jit(loss)
