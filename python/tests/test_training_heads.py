@@ -77,6 +77,9 @@ def test_risk_factors_scale_both_risks_in_outputs_and_in_the_file():
     model = export.to_onnx(net, scaled, both, np.zeros(2, np.float32), one.astype(np.float32), values)
     expected = inference.outputs(net, scaled, both, inputs, reset)
     assert export.check(model, expected, inputs, reset) <= export.TOLERANCE
+    # Returns are far below 1, and still a factor in them is seen.
+    with pytest.raises(ValueError, match="differs from the training code"):
+        export.check(model, expected | {"value_at_risk": 1.0001 * expected["value_at_risk"]}, inputs, reset)
     file = export.run(model, inputs, reset)
     assert file["value_at_risk"] == pytest.approx(expected["value_at_risk"], rel=1e-5)
     for factors in ((1.0,), (1.0, -1.0)):

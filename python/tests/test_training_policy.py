@@ -118,6 +118,15 @@ def test_the_differential_sharpe_ratio_is_the_slope_of_the_ratio():
     assert float(after["square"]) == pytest.approx(square, abs=1e-6)
 
 
+def test_the_share_of_the_position_counts():
+    market, examples = make(0.5)
+    settings = dataclasses.replace(SETTINGS, epochs=1, trading=Trading(policy.scale_of(market, 0, VALIDATION_FROM)))
+    without = heads.Heads(1, ("position",), shares=(("position", 0.0),))
+    losses = [loop.train(NET, one, examples, settings) for one in (HEADS, without)]
+    assert losses[0].weights["head_position_b"] != 0 and losses[0].history[0]["validation_loss"] != 0
+    assert losses[1].weights["head_position_b"] == 0 and losses[1].history[0]["validation_loss"] == 0
+
+
 def test_what_cannot_be_learned_is_refused():
     market, examples = make(0.5)
     for arguments in ({"objective": "luck"}, {"scale": 0.0}, {"latency": -1}):

@@ -109,23 +109,22 @@ def test_a_quantised_student_of_a_teacher_has_all_heads(features, tmp_path, monk
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 100)
     teacher = {"name": "large", "network": {"kind": "gru", "units": [24], "dense": []}, "training": {"epochs": 2}}
     peer = teacher | {"name": "peer"}
-    names = ["probabilities", "expected_return", "volatility", "value_at_risk", "expected_shortfall", "trend"]
+    names = ["probabilities", "expected_return", "volatility", "value_at_risk", "expected_shortfall", "trend", "position"]
     settings = small(
         features, data={"folder": str(features), "horizons": [10], "trend_ticks": 20, "features": ["f[0-7]"],
                         "shares": [0.8, 0.15, 0.05]},
-        heads={"names": names}, quantization={"begin": 0.6}, teachers=[teacher], peers=[peer], training={"epochs": 4})
+        heads={"names": names}, trading={"fee_bps": 0.1}, quantization={"begin": 0.6}, teachers=[teacher], peers=[peer], training={"epochs": 4})
     values = run.run(settings, tmp_path)
     assert {row["name"] for row in values["test"]} >= {"student", "teacher", "peer", "student, not tilted"}
     assert macro_f1(values, "teacher") == macro_f1(values, "peer") > 0.3
     found = metadata(tmp_path / "model.onnx")
     assert found["precision"] == "int8" and found["feature_names"] == [f"f{number}" for number in range(8)]
     outputs = [output.name for output in onnx.load(tmp_path / "model.onnx").graph.output]
-    assert outputs[:6] == names
-    others = values["other_heads"]
-    assert set(others) == {"expected_return", "volatility", "value_at_risk", "trend"}
-    risk = others["value_at_risk"]["10 ticks"][0]
+    assert outputs[:7] == names
+    assert set(values["other_heads"]) == {"expected_return", "volatility", "trend"}
+    risk = values["risk"][0]
     assert risk["level"] == 0.95 and 25 < risk["horizons"] < 41 and risk["violations"] < 0.5 * risk["horizons"]
-    assert "Kupiec" in (tmp_path / "report.md").read_text()
+    assert len(values["trading"]) == 5
 
 
 def fails(arguments, capsys, *texts):

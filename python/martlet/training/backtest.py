@@ -2,7 +2,7 @@
 
     market = Market.of(data, fee_bps, [problem.validation_from, problem.test_from]).part(problem.test_from, count)
     rows = [judge(name, simulate(market, decisions), ticks_per_day(...)) for name, decisions in positions.items()]
-    print(table(rows))
+    report.table(table(rows))
 
 Positions are decisions [N]; the account trades them (`environment`). Returns are fractions of one whole position, not
 of a capital, and are added up, not compounded.
@@ -10,20 +10,24 @@ of a capital, and are added up, not compounded.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .bootstrap import Interval, Resamples
+from .data import Problem
 from .environment import BASIS_POINT, Account, Market, simulate
-from .report import markdown_table
+from .metrics import direction_score
 
 #: Of the scores' sizes in validation, the shares below which a threshold forbids to trade; beyond the last, never.
 THRESHOLD_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: Changes of the position that are too small to make, to choose from; beyond 1 nothing but full turns is traded, beyond
 #: 2 nothing at all.
 BANDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.5, 3.0)
+#: Names of positions that take no learning.
+FLAT, SIGN = "flat", "sign of the prediction"
 #: Ticks of a block of the bootstrap: far longer than rewards remember.
 BLOCK = 500
 
@@ -128,8 +132,31 @@ def _best(account: Account) -> int:
     return int(np.flatnonzero(totals == totals.max())[-1])
 
 
-def table(rows: Sequence[Judgement]) -> str:
-    """Markdown; returns, costs and drawdown in basis points of a whole position."""
+def compare(
+    problem: Problem, market: Market, positions: dict[str, np.ndarray], probabilities: np.ndarray, latency: int,
+) -> dict[str, Account]:
+    """By name, what came in the test part of learned `positions` [N], of holding nothing, of always being long, and for
+    each horizon of the side that `probabilities` [N, H, 3] are on, at once or beyond a threshold of validation."""
+    before, rows = slice(problem.validation_from, problem.test_from), slice(problem.test_from, problem.split.end)
+    validation, test = (market.part(part.start, part.stop) for part in (before, rows))
+    count = len(test.move)
+    decisions = {name: one[rows] for name, one in positions.items()}
+    decisions |= {FLAT: np.zeros(count), "always long": np.ones(count)}
+    for column, horizon in enumerate(problem.horizons):
+        scores = direction_score(probabilities[:, column])
+        threshold = choose_threshold(scores[before], validation, latency)
+        decisions[f"{SIGN} over {horizon}"] = sign_positions(scores[rows])
+        decisions[f"beyond a threshold, {horizon}"] = sign_positions(scores[rows], threshold)
+    return {name: simulate(test, one, latency) for name, one in decisions.items()}
+
+
+def plain(rows: Sequence[Judgement]) -> list[dict]:
+    """As JSON has it; NaN of none."""
+    return [dataclasses.asdict(row) for row in rows]
+
+
+def table(rows: Sequence[Judgement]) -> list[list[str]]:
+    """A head and a row for each, for a report; returns, costs and drawdown in basis points of a whole position."""
     lines = [["positions", "net, bps [95 %]", "gross", "costs", "Sharpe/tick", "Sharpe/day", "turnover",
               "fee left, bps", "drawdown", "trades", "hits"]]
     for row in rows:
@@ -140,4 +167,4 @@ def table(rows: Sequence[Judgement]) -> str:
         lines.append([
             row.name, f"{net:.1f} [{low:.1f}, {high:.1f}]", f"{1e4 * row.gross:.1f}", f"{1e4 * row.costs:.1f}",
             *ratios[:2], f"{row.turnover:,.0f}", ratios[2], f"{1e4 * row.drawdown:.1f}", f"{row.trades:,}", hits])
-    return markdown_table(lines)
+    return lines

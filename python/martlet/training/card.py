@@ -8,8 +8,8 @@ import pathlib
 
 import numpy as np
 
+from . import backtest, pruning, risk
 from . import config as configuration
-from . import pruning
 from .comparison import Row, table
 from .config import Config, ConfigError
 from .data import PARTS, Problem
@@ -18,8 +18,9 @@ from .report import Report
 FENCE = "```yaml\n"
 
 
-def write(config: Config, problem: Problem, job, result, rows: list[Row], figures: dict) -> Report:
-    """`figures` is what metrics.json holds."""
+def write(config: Config, problem: Problem, job, result, rows: list[Row], risks: dict, judged: list, figures: dict,
+          ) -> Report:
+    """`risks` is what `risk.compare` found, `judged` are judgements of `backtest`, `figures` what metrics.json holds."""
     report = Report(f"Model {config.name}")
     horizons = ", ".join(str(horizon) for horizon in problem.horizons)
     precision = "int8" if result.ranges is not None else "fp32"
@@ -38,6 +39,10 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], figure
     report.paragraph("Scores with 95 % intervals of the moving-block bootstrap; `student` is this file.")
     report.table(table(rows))
     _other_heads(report, figures["other_heads"])
+    if risks:
+        _risk(report, risks, figures["risk_factors"])
+    if judged:
+        _trading(report, config, judged)
     _engine(report, figures)
     report.heading("Limits")
     report.paragraph(_limits(config, figures))
@@ -106,16 +111,75 @@ def _other_heads(report, values):
             keys = list(next(iter(values[name].values())))
             report.table([[name, *(key.replace("_", " ") for key in keys)], *(
                 [horizon, *(f"{row[key]:.3f}" for key in keys)] for horizon, row in values[name].items())])
-    if "value_at_risk" in values:
-        report.paragraph("Value at risk on horizons that do not overlap; a p-value below 0.05 speaks against it.")
-        rows = [["value at risk", "level", "horizons", "violations", "expected", "Kupiec p", "Christoffersen p"]]
-        for horizon, levels in values["value_at_risk"].items():
-            rows += [[horizon, f"{row['level']:.0%}", *(_number(row.get(key)) for key in (
-                "horizons", "violations", "expected", "kupiec_p", "christoffersen_p"))] for row in levels]
-        report.table(rows)
     if "trend" in values:
         report.table([["trend", "macro F1", "accuracy"], *(
             [name, f"{row['macro_f1']:.3f}", f"{row['accuracy']:.3f}"] for name, row in values["trend"].items())])
+
+
+def _risk(report, risks, factors):
+    report.heading("Value at risk and expected shortfall")
+    report.paragraph(
+        "Losses of a long position over horizons of the test part that do not overlap; a violation is a loss strictly "
+        "above the value at risk. Tests: Kupiec's of the number of violations, Christoffersen's of their independence "
+        "and of both, rejected below 0.05; how many of the other ticks at which the first horizon may begin would "
+        "reject; Z2 of Acerbi and Szekely, below 0 where risk is understated. FZ0 and QLIKE are losses, the lower the "
+        "better. `student` is this file; its risks hold one factor for each horizon "
+        f"({', '.join(f'{factor:.3f}' for factor in factors)}), by which 95 % of training and validation together are "
+        "covered. The rivals, the quantile of training and a moving volatility, are calibrated alike.")
+    rows = [["horizon", *risk.table([])[0]]]
+    for horizon, found in risks.items():
+        rows += [[horizon, *row] for row in risk.table([score for _, score in found])[1:]]
+    report.table(rows)
+    report.paragraph(" ".join(_coverage(level, [(horizon, found[0][1].tails[tail]) for horizon, found in risks.items()])
+                              for tail, level in enumerate(("95 %", "99 %"))))
+
+
+def _coverage(level, tails) -> str:
+    """Which tests reject the student's risks at a level."""
+    found = []
+    for horizon, tail in tails:
+        tests = {"number": tail.coverage.proportion, "independence": tail.coverage.independence}
+        wrong = [name for name, test in tests.items() if test.p_value < risk.SIGNIFICANCE]
+        if wrong:
+            side = "understated" if tail.coverage.violations > tail.coverage.count * (1 - tail.level) else "overstated"
+            what = f"risk is {side}" if "number" in wrong else "violations come in clusters"
+            found.append(f"{' and '.join(wrong)} at {horizon} ({what})")
+    return f"At {level} the tests reject {'; '.join(found)}." if found else f"At {level} no test rejects."
+
+
+def _trading(report, config, judged):
+    report.heading("Trading")
+    settings = config.trading
+    report.paragraph(
+        f"Positions traded over the test part, in basis points of one whole position: filled {settings.latency} ticks "
+        f"after the decision at the quotes of that tick, whatever the size, with a fee of {settings.fee_bps:g} basis "
+        "points of the value traded. The position was learned at these costs by direct reinforcement "
+        f"({settings.objective}) in the training part, beside the other heads. Thresholds were chosen in validation. "
+        f"The Sharpe ratio of a day takes {settings.day_hours:g} hours.")
+    report.table(backtest.table(judged))
+    report.paragraph(_outcome(judged))
+
+
+def _outcome(judged) -> str:
+    """What the student's position came to after costs, beside the others, in words."""
+    own, *others = judged
+    net, low, high = (1e4 * value for value in (own.net.value, own.net.low, own.net.high))
+    if own.turnover == 0:
+        text = "The position never trades."
+    elif net < 0:
+        text = f"**The position loses {-net:.1f} basis points after costs**, {_signed(own.gross)} before them."
+    else:
+        text = f"The position earns {net:.1f} basis points after costs, {_signed(own.gross)} before them."
+    if own.turnover > 0:
+        text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
+                 + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
+                    else "does not hold zero."))
+    above = [f"{one.name} ({_signed(one.net.value)})" for one in others if one.net.value > own.net.value]
+    return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")
+
+
+def _signed(fraction):
+    return f"{1e4 * fraction:+.1f}"
 
 
 def _engine(report, figures):
@@ -139,8 +203,10 @@ def _engine(report, figures):
 
 def _limits(config, figures):
     parts = ["It has seen one feed of one instrument, and nothing says that it carries over to another. Labels on a "
-             "smoothed mid price overlap from tick to tick, which favours persistence. No cost of trading is in any of "
-             "these figures."]
+             "smoothed mid price overlap from tick to tick, which favours persistence. No cost of trading is in the "
+             "scores of directions."]
+    if config.trading:
+        parts.append("The market does not answer to the position, whatever its size.")
     if config.is_tilted:
         powers = ", ".join(f"{power:g}" for power in figures["tilt"])
         parts.append("The probabilities are not calibrated: shares of the classes are divided out to the powers "
@@ -153,7 +219,3 @@ def _limits(config, figures):
 def _when(nanoseconds) -> str:
     moment = datetime.datetime.fromtimestamp(int(nanoseconds) // 10**9, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _number(value):
-    return "–" if value is None else f"{value:g}" if isinstance(value, int) else f"{value:.3g}"

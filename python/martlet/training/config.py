@@ -152,7 +152,8 @@ RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
     }.items() for name, bounds in values.items()}
 CHOICES = {
     (DataSettings, "format"): FORMATS, (HeadSettings, "names"): NAMES, (Config, "baselines"): BASELINES,
-    (HeadSettings, "volatility_target"): ("returns", "volatility"), (TradingSettings, "objective"): ("return", "sharpe")}
+    (HeadSettings, "volatility_target"): ("returns", "volatility"),
+    (TradingSettings, "objective"): ("return", "sharpe")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
 ELSEWHERE = {
     Settings: ("seed", "pruning", "quantization", "distillation", "keeps_zeros", "trading"), Pruning: ("is_integer",)}

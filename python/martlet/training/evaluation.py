@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 
 import numpy as np
@@ -20,8 +19,6 @@ SCORE_TOLERANCE = 1e-4
 CHECK_TICKS = 4_000
 #: Ticks before the test part that the integer reference runs through: after them its state is that of the stream.
 REFERENCE_BURN_IN = 4_096
-#: Levels of the contract's risk outputs.
-LEVELS = (0.95, 0.99)
 SCORES = ("macro_f1", "weighted_f1", "accuracy")
 
 
@@ -36,12 +33,12 @@ def first_judged(problem: Problem) -> int:
 
 def exact_outputs(model: onnx.ModelProto, problem: Problem, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs of a quantised file: the integer reference's in the test part, before it those of the training code."""
-    first = max(first_judged(problem) - REFERENCE_BURN_IN, 0)
+    first = max(problem.test_from - REFERENCE_BURN_IN, 0)
     reset = np.array(problem.data.reset[first:])
     exact = export.run(model, problem.data.features[first:], reset)
     result = {name: np.array(value) for name, value in found.items()}
     for name, value in exact.items():
-        result[name][first_judged(problem):] = value[first_judged(problem) - first:]
+        result[name][problem.test_from:] = value[problem.test_from - first:]
     return result
 
 
@@ -87,7 +84,7 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
 
 
 def other_heads(problem: Problem, found: dict[str, np.ndarray]) -> dict:
-    """Scores of the outputs but for the directions, by output and horizon, beside the guess that needs no model."""
+    """Scores of expected return, volatility and trend, by output and horizon, beside the guess that needs no model."""
     result: dict = {}
     for column, horizon in enumerate(problem.horizons):
         chosen = problem.test[:, column] & np.isfinite(problem.returns[:, column])
@@ -103,25 +100,9 @@ def other_heads(problem: Problem, found: dict[str, np.ndarray]) -> dict:
             pearson, rank = metrics.information_coefficient(guess, problem.volatility[chosen, column])
             result.setdefault("volatility", {})[str(horizon)] = {
                 "correlation_with_realised": pearson, "rank_correlation_with_realised": rank}
-        if "value_at_risk" in found:
-            result.setdefault("value_at_risk", {})[str(horizon)] = [
-                _coverage(problem, column, chosen, found["value_at_risk"][:, column, tail], level)
-                for tail, level in enumerate(LEVELS)]
     if "trend" in found:
         result["trend"] = _trend(problem, found["trend"])
     return result
-
-
-def _coverage(problem, column, chosen, value_at_risk, level):
-    """On horizons that do not overlap, a loss strictly above the value at risk counts."""
-    rows = metrics.non_overlapping(chosen, problem.ahead[:, column])
-    if len(rows) < 2:
-        return {"level": level, "horizons": len(rows)}
-    tests = metrics.coverage(metrics.violations(problem.returns[rows, column], value_at_risk[rows]), level)
-    values = {"kupiec_p": tests.proportion.p_value, "christoffersen_p": tests.conditional.p_value}
-    return {"level": level, "horizons": tests.count, "violations": tests.violations,
-            "expected": round((1 - level) * tests.count, 1),
-            **{name: None if math.isnan(value) else value for name, value in values.items()}}
 
 
 def _trend(problem, probabilities):

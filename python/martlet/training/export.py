@@ -142,11 +142,14 @@ def run(model: onnx.ModelProto, features: np.ndarray, reset: np.ndarray) -> dict
 
 
 def check(model: onnx.ModelProto, expected: dict[str, np.ndarray], features: np.ndarray, reset: np.ndarray) -> float:
-    """The largest difference of a float model's outputs from those of the training code, relative to values above 1,
-    over ticks where both are defined; refuses one above `TOLERANCE`."""
+    """The largest difference of a float model's outputs from those of the training code, relative to values above 1 and
+    to the largest of an output that stays below, such as a return; over ticks where both are defined. Refuses one above
+    `TOLERANCE`."""
     found, largest = run(model, features, reset), 0.0
     for name, value in expected.items():
-        distance = np.abs(found[name] - value[:len(features)]) / np.maximum(1, np.abs(found[name]))
+        size = np.abs(found[name])
+        unit = min(np.nanmax(size, initial=np.finfo(np.float32).tiny), 1)
+        distance = np.abs(found[name] - value[:len(features)]) / np.maximum(unit, size)
         if np.isfinite(distance).any():
             largest = max(largest, float(np.nanmax(distance)))
     if not largest <= TOLERANCE:

@@ -90,6 +90,10 @@ class Heads:
         for number, (name, size) in enumerate(self._layers().items()):
             weights[f"head_{name}_w"] = glorot(jax.random.fold_in(key, number), (width, size), width, size)
             weights[f"head_{name}_b"] = jnp.zeros(size)
+        if "position" in self.names:
+            # It begins at rest. From random weights, costs would drive it into a corner of the hyperbolic tangent, where
+            # it changes least, and which gradients do not leave.
+            weights["head_position_w"] = jnp.zeros((width, 1))
         if "value_at_risk" in self.names:
             # What softplus makes the normal distribution's.
             first = np.log(np.expm1(np.array(NORMAL_TAIL)))

@@ -1,8 +1,8 @@
 """How good value at risk, expected shortfall and volatility are, on horizons that do not overlap, beside forecasts that
 take no model.
 
-    forecasts = [Forecast.of("model", outputs, horizon), historical(...), ewma(...)]
-    rows = [evaluate(calibrated(one, ...)[0], ...) for one in forecasts]
+    for horizon, rows in compare(problem, "model", outputs).items():
+        for forecast, score in rows: …
 
 Losses are those of a long position, positive fractions. A violation is a loss strictly above the value at risk.
 Forecasts at tick t know the mids up to t; what they are made of comes from the training part, and one factor may come
@@ -11,15 +11,17 @@ from training and validation together (`calibrated`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .. import labels
 from .bootstrap import Interval, Resamples
+from .data import Problem
 from .heads import TAILS, fz0
 from .metrics import Coverage, coverage, non_overlapping, violations
-from .report import markdown_table
 
 #: Half-lives of the moving volatility to choose from, in horizons.
 HALF_LIVES = (0.5, 1, 2, 5, 10, 20, 50)
@@ -42,10 +44,12 @@ class Forecast:
 
     @staticmethod
     def of(name: str, outputs: dict[str, np.ndarray], horizon: int) -> Forecast:
-        """Of a model's outputs; a `volatility` that it lacks is NaN."""
-        risk, shortfall = outputs["value_at_risk"][:, horizon], outputs["expected_shortfall"][:, horizon]
-        volatility = outputs["volatility"][:, horizon] if "volatility" in outputs else np.full(len(risk), np.nan)
-        return Forecast(name, *(np.asarray(array, np.float64) for array in (risk, shortfall, volatility)))
+        """Of a model's outputs; an `expected_shortfall` or `volatility` that it lacks is NaN."""
+        risk = np.asarray(outputs["value_at_risk"][:, horizon], np.float64)
+        shortfall, volatility = (
+            np.asarray(outputs[key][:, horizon], np.float64) if key in outputs else np.full(shape, np.nan)
+            for key, shape in (("expected_shortfall", risk.shape), ("volatility", len(risk))))
+        return Forecast(name, risk, shortfall, volatility)
 
     def scaled(self, factor: float) -> Forecast:
         """Both risks times a factor."""
@@ -190,8 +194,46 @@ def _qlike(volatility, returns):
     return np.log(variance) + np.square(returns / scale) / variance
 
 
-def table(scores: Sequence[Score]) -> str:
-    """Markdown: a row for each forecast and tail."""
+def factors(problem: Problem, outputs: dict[str, np.ndarray]) -> tuple[float, ...]:
+    """`Heads.risk_factors` of a model by its outputs [N, …]: of each horizon the factor of `calibrated`."""
+    return tuple(calibrated(Forecast.of("", outputs, column), problem.returns[:, column], train | validation)[1]
+                 for column, (train, validation, _) in enumerate(_parts(problem)))
+
+
+def compare(problem: Problem, name: str, outputs: dict[str, np.ndarray]) -> dict[str, list[tuple[Forecast, Score]]]:
+    """By horizon, a model's risks as they are, then its rivals' calibrated as the model's should be: the past quantile
+    and the moving volatility; judged on the test part."""
+    data, result = problem.data, {}
+    moves = np.concatenate([[0], np.nan_to_num(labels.returns(data.mid, data.reset, 1)[:-1])])
+    for column, (train, validation, test) in enumerate(_parts(problem)):
+        returns, ahead = problem.returns[:, column], problem.ahead[:, column]
+        rivals = historical(returns, train), ewma(returns, moves, data.reset, ahead, train, validation)
+        forecasts = [Forecast.of(name, outputs, column),
+                     *(calibrated(one, returns, train | validation)[0] for one in rivals)]
+        result[str(problem.horizons[column])] = [(one, evaluate(one, returns, ahead, test)) for one in forecasts]
+    return result
+
+
+def _parts(problem):
+    """For each horizon, the ticks of training, validation and test with a return."""
+    is_known = np.isfinite(problem.returns)
+    return np.moveaxis(np.stack([problem.train, problem.validation, problem.test]) & is_known, 2, 0)
+
+
+def plain(found: dict[str, list[tuple[Forecast, Score]]]) -> list[dict]:
+    """What `compare` found as JSON has it: an entry for each horizon, forecast and tail."""
+    return [{
+        "horizon": horizon, "forecast": score.name, "level": one.level, "horizons": one.coverage.count,
+        "violations": one.coverage.violations, "expected": one.coverage.count * (1 - one.level),
+        "kupiec_p": one.coverage.proportion.p_value, "independence_p": one.coverage.independence.p_value,
+        "christoffersen_p": one.coverage.conditional.p_value, "starts_rejecting": list(one.rejecting),
+        "loss_over_shortfall": one.exceedance, "z2": dataclasses.asdict(one.z2), "fz0": one.loss.value,
+        "qlike": score.qlike.value}
+        for horizon, rows in found.items() for _, score in rows for one in score.tails]
+
+
+def table(scores: Sequence[Score]) -> list[list[str]]:
+    """A head, and a row for each forecast and tail, for a report; – for what there is none of."""
     rows = [["forecast", "level", "violations", "expected", "Kupiec p", "Christoffersen p, independent", "both",
              "starts rejecting, Kupiec / both", "loss beyond / shortfall", "Z2 [95 %]", "FZ0", "QLIKE"]]
     for score in scores:
@@ -200,8 +242,12 @@ def table(scores: Sequence[Score]) -> str:
             rows.append([
                 score.name, f"{100 * one.level:.0f} %", f"{found.violations} of {found.count}",
                 f"{found.count * (1 - one.level):.1f}",
-                *(f"{test.p_value:.3f}" for test in (found.proportion, found.independence, found.conditional)),
-                f"{100 * one.rejecting[0]:.0f} % / {100 * one.rejecting[1]:.0f} %", f"{one.exceedance:.2f}",
-                f"{one.z2.value:.2f} [{one.z2.low:.2f}, {one.z2.high:.2f}]", f"{one.loss.value:.3f}",
-                f"{score.qlike.value:.3f}"])
-    return markdown_table(rows)
+                *(_number(test.p_value) for test in (found.proportion, found.independence, found.conditional)),
+                f"{100 * one.rejecting[0]:.0f} % / {100 * one.rejecting[1]:.0f} %", _number(one.exceedance, 2),
+                f"{one.z2.value:.2f} [{one.z2.low:.2f}, {one.z2.high:.2f}]", _number(one.loss.value),
+                _number(score.qlike.value)])
+    return rows
+
+
+def _number(value, digits=3):
+    return "–" if np.isnan(value) else f"{value:.{digits}f}"

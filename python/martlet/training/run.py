@@ -19,11 +19,11 @@ import shutil
 import numpy as np
 
 from ..labels import most_probable
-from . import baselines, card, comparison, engine, evaluation, export, plots, pruning, stages
+from . import (
+    backtest, baselines, card, comparison, engine, evaluation, export, metrics, plots, pruning, risk, stages)
 from . import config as configuration
 from .config import Config, ConfigError
 from .data import DataError, Problem
-from .metrics import confusion
 from .progress import stage
 
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
@@ -55,7 +55,7 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
     stage("features")
     feeds = stages.feeds_of(config, folder)
     problem = stages.problem_of(config, stages.load_data(config, folder, feeds))
-    predictions = baseline_predictions(config, problem, folder)
+    predictions, positions = baseline_predictions(config, problem, folder), {}
     taught = train_teachers(config, problem, folder, predictions)
     for peer in config.peers:
         stage(peer.name)
@@ -68,11 +68,13 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
         result = stages.trained(job, problem, folder / "dense", taught)
         found = stages.outputs(job, problem, result)
         predictions["student, dense fp32"] = tilted(config, problem, found["probabilities"])
+        if "position" in found:
+            positions["student, dense fp32"] = found["position"][:, 0]
     stage("student")
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=config.pruning,
                              quantized=config.quantization)
     result = stages.trained(job, problem, folder / "student", taught)
-    return finish(config, problem, job, result, predictions, feeds, folder)
+    return finish(config, problem, job, result, predictions, positions, feeds, folder)
 
 
 def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -124,14 +126,16 @@ def export_student(config: Config, problem: Problem, job, result, path: pathlib.
     return model
 
 
-def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
+def finish(config, problem, job, result, predictions, positions, feeds, folder) -> dict:
     """Exports, checks that the file does what was evaluated, and writes what there is to read."""
     stage("export and checks")
     found, powers = stages.outputs(job, problem, result), []
     if config.is_tilted:
         predictions["student, not tilted"] = found["probabilities"]
         result, powers = stages.tilt(problem, result, found["probabilities"])
-        found = stages.outputs(job, problem, result)
+    if "value_at_risk" in found:
+        job = stages.calibrated(job, problem, found)
+    found = stages.outputs(job, problem, result)
     is_exact, path = result.ranges is not None, folder / MODEL
     model = export_student(config, problem, job, result, path)
     if is_exact:
@@ -141,9 +145,17 @@ def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
         distance = evaluation.check_file(model, problem, found)
     predictions["student"] = found["probabilities"]
     rows = comparison.compare(problem, predictions)
+    risks = risk.compare(problem, "student", found) if "value_at_risk" in found else {}
+    accounts, judged = {}, []
+    if config.trading:
+        positions = {"student": found["position"][:, 0]} | positions
+        accounts = backtest.compare(problem, job.market, positions, found["probabilities"], config.trading.latency)
+        per_day = backtest.ticks_per_day(problem.data.ts_recv[problem.test_from:], config.trading.day_hours)
+        judged = [backtest.judge(name, account, per_day) for name, account in accounts.items()]
     model = export_student(config, problem, job, result, path, evaluation.file_metrics(rows, problem, "student"))
     values = {"name": config.name, "test": evaluation.plain(rows),
               "other_heads": evaluation.other_heads(problem, found),
+              "risk_factors": job.heads.risk_factors, "risk": risk.plain(risks), "trading": backtest.plain(judged),
               "tilt": powers, "density": pruning.density(result.weights, job.network.prunable),
               "precision": "int8" if is_exact else "fp32", "largest_difference": distance,
               "best_epoch": result.best_epoch, "history": result.history, "beaten_by": beaten_by(rows)}
@@ -156,7 +168,13 @@ def finish(config, problem, job, result, predictions, feeds, folder) -> dict:
     if feeds:
         values["score_check"] = evaluation.check_score(
             path, feeds, problem, found["probabilities"], is_exact, config.data.sizes)
-    write_folder(config, problem, job, result, rows, values, predictions, folder)
+    values = finite(values)
+    (folder / METRICS).write_text(json.dumps(values, indent=1, default=float, allow_nan=False) + "\n")
+    text = card.write(config, problem, job, result, rows, risks, judged, values)
+    (folder / "card.md").write_text(text.markdown())
+    figures = draw(problem, rows, predictions["student"], values["history"], folder / "plots")
+    figures += draw_heads(problem, risks, accounts, folder / "plots")
+    write_report(config, text, figures, folder)
     stage(None)
     return values
 
@@ -169,14 +187,17 @@ def beaten_by(rows) -> list[str]:
             if not name.startswith("student,") and score > student[horizon]]
 
 
-def write_folder(config, problem, job, result, rows, values, predictions, folder) -> None:
-    """Metrics, figures, card and report."""
-    values["history"] = [{key: value if np.isfinite(value) else None for key, value in line.items()}
-                         for line in values["history"]]
-    (folder / METRICS).write_text(json.dumps(values, indent=1, default=float, allow_nan=False) + "\n")
-    text = card.write(config, problem, job, result, rows, values)
-    (folder / "card.md").write_text(text.markdown())
-    figures = draw(problem, rows, predictions["student"], values["history"], folder / "plots")
+def finite(value):
+    """What JSON can hold: None for a number that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
+
+
+def write_report(config, text, figures, folder) -> None:
+    """The card with figures before its limits."""
     text.title = f"Run of {config.name}"
     place = next(index for index, block in enumerate(text.blocks) if block == ("heading", "Limits"))
     text.blocks[place:place] = [("heading", "Figures"), *(("figure", path, name) for path, name in figures)]
@@ -197,9 +218,29 @@ def draw(problem, rows, probabilities, history, folder) -> list[tuple[pathlib.Pa
         figures += [(folder / f"reliability-{short}.png", f"Reliability, {horizon}"),
                     (folder / f"confusion-{short}.png", f"Confusion, {horizon}")]
         plots.reliability_plot(figures[-2][0], expected, stated, horizon)
-        plots.confusion_plot(figures[-1][0], confusion(expected, most_probable(stated)), horizon)
+        plots.confusion_plot(figures[-1][0], metrics.confusion(expected, most_probable(stated)), horizon)
     figures.append((folder / "loss.png", "Loss by epoch; validation where weights may be chosen"))
     plots.loss_plot(figures[-1][0], history)
+    return figures
+
+
+def draw_heads(problem, risks, accounts, folder) -> list[tuple[pathlib.Path, str]]:
+    """The same of value at risk by horizon, and of what positions earned: of all of them, and of those that do not
+    trade at each prediction, whose costs leave nothing to be seen of the others."""
+    figures = []
+    for column, (horizon, found) in enumerate(risks.items()):
+        ticks = metrics.non_overlapping(problem.test[:, column] & np.isfinite(problem.returns[:, column]),
+                                        problem.ahead[:, column])
+        returns, stated = problem.returns[ticks, column], {one.name: one.value_at_risk[ticks, 0] for one, _ in found}
+        figures.append((folder / f"risk-{horizon.replace(' ', '')}.png", f"Value at risk at 95 %, {horizon}"))
+        plots.value_at_risk_plot(
+            figures[-1][0], returns, stated, metrics.violations(returns, stated["student"]), figures[-1][1])
+    rare = {name: one for name, one in accounts.items() if not name.startswith(backtest.SIGN)}
+    for name, chosen, text in (("equity", accounts, "Equity after costs"),
+                               ("equity-rare", rare, "Equity after costs, without the sign at each prediction")):
+        if chosen:
+            figures.append((folder / f"{name}.png", text))
+            plots.equity_plot(figures[-1][0], {name: one.equity for name, one in chosen.items()}, "test part")
     return figures
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import baselines, distillation, engine, export, inference, loop
+from . import baselines, distillation, engine, export, inference, loop, risk
 from .batches import Examples
 from .config import Config, Peer, expanded, network_of
 from .data import Data, DataError, Problem, Split, prepare
@@ -213,6 +213,11 @@ def tilted_weights(weights: dict, shares: Sequence[np.ndarray], powers: Sequence
     change = -np.array(powers)[:, None] * np.log(np.maximum(shares, 1e-6))
     bias = (np.asarray(weights["head_probabilities_b"], np.float64) + change.ravel()).astype(np.float32)
     return weights | {"head_probabilities_b": bias}
+
+
+def calibrated(job: Job, problem: Problem, found: dict[str, np.ndarray]) -> Job:
+    """The job whose heads multiply the risks by what training and validation together make of the outputs `found`."""
+    return dataclasses.replace(job, heads=dataclasses.replace(job.heads, risk_factors=risk.factors(problem, found)))
 
 
 def metadata(name: str, problem: Problem, metrics: dict[str, float]) -> dict:
