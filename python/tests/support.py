@@ -17,6 +17,8 @@ BIN = os.environ.get("MARTLET_BIN")
 FEEDS = os.environ.get("MARTLET_FEEDS")
 FEED = ROOT / "feeds" / "simulated_sim1_20240102_mixed.dbn.zst"
 MODEL = ROOT / "models" / "default.onnx"
+#: A model with all outputs of the contract.
+MULTIHEAD = ROOT / "models" / "multihead.onnx"
 TIMEOUT = 120
 
 

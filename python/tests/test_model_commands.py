@@ -11,7 +11,7 @@ import pytest
 from martlet import model_verify
 from onnx import TensorProto, helper, numpy_helper
 
-from support import BIN, MODEL, martlet, one_line
+from support import BIN, MODEL, MULTIHEAD, martlet, one_line
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 NO_PYTHON = {"MARTLET_PYTHON": ""}
@@ -122,10 +122,13 @@ def test_without_stored_data_the_inputs_are_random(models, tmp_path):
     assert statuses(report)["ONNX Runtime"] == "skipped"
 
 
-def test_the_default_model_is_verified():
-    report, _ = verify(MODEL, env={"MARTLET_PYTHON": sys.executable})
-    assert "failed" not in statuses(report).values()
-    assert any(name.startswith("ONNX Runtime ") for name in statuses(report))
+@pytest.mark.parametrize("path, outputs", [(MODEL, 1), (MULTIHEAD, 7)], ids=lambda value: getattr(value, "stem", None))
+def test_the_shipped_models_are_verified(path, outputs):
+    report, _ = verify(path, env={"MARTLET_PYTHON": sys.executable})
+    found = statuses(report)
+    assert "failed" not in found.values()
+    checked = {name.rsplit(", ", 1)[1] for name in found if name.startswith("ONNX Runtime ")}
+    assert len([name for name in checked if not name.startswith("state_")]) == outputs
 
 
 def test_a_free_graph_is_verified_and_timed(free_graph):

@@ -14,7 +14,7 @@ import zmq
 
 from martlet import wire
 from martlet.subscriber import subscribe
-from support import BIN, FEED, FEEDS, MODEL, TIMEOUT, free_port, martlet
+from support import BIN, FEED, FEEDS, MODEL, MULTIHEAD, TIMEOUT, free_port, martlet
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 real_days = pytest.mark.skipif(not FEEDS, reason="MARTLET_FEEDS is not set")
@@ -28,20 +28,23 @@ class Collector(threading.Thread):
         self.subscription = subscribe(endpoint, "sig/", timeout=TIMEOUT, until_end=True)
         self.digest = wire.SignalDigest()
         self.signals = 0
+        self.last = None
 
     def run(self):
         for packet in self.subscription:
             self.digest.add(packet.topic, packet.payload)
-            self.signals += len(packet.of_type(wire.SIGNAL_TYPE))
+            found = packet.of_type(wire.SIGNAL_TYPE)
+            self.signals += len(found)
+            self.last = found if len(found) else self.last
 
 
-def live(feed, *flags, records_per_packet=50):
+def live(feed, *flags, records_per_packet=50, model=MODEL):
     """Replays `feed` through the processor to a pyzmq subscriber; the processor's and the replay's reports."""
     ticks, signals = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     collector = Collector(signals)
     collector.start()
     processor = subprocess.Popen(
-        [BIN, "run", "--once", "--digest", "--json", "--model", str(MODEL), "--input", ticks, "--output", signals,
+        [BIN, "run", "--once", "--digest", "--json", "--model", str(model), "--input", ticks, "--output", signals,
          "--subscribers", "1", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         replay = martlet(
@@ -77,6 +80,21 @@ def test_live_replay_gives_the_bytes_of_score():
         assert key in expected, key
     assert {"p50", "p99", "p999"} <= set(expected["latency_ns"])
     assert expected["macro_f1"] > expected["persistence_macro_f1"]
+
+
+def test_all_heads_of_a_model_are_published():
+    expected = json.loads(martlet("score", FEED, "--model", MULTIHEAD, "--json", "--passes", 1).stdout)
+    processor, _, collector = live(FEED, model=MULTIHEAD)
+    assert collector.digest.hexdigest() == processor["signals_sha256"] == expected["signals_sha256"]
+    last = collector.last[-3:]
+    assert last["horizon"].tolist() == [20, 50, 100]
+    for kind in ("probability", "trend"):
+        assert sum(last[f"{kind}_{side}"] for side in ("down", "flat", "up")) == pytest.approx(1, abs=1e-5)
+    assert (0 < last["value_at_risk_95"]).all() and (last["volatility"] > 0).all()
+    order = ("value_at_risk_95", "value_at_risk_99", "expected_shortfall_99")
+    assert all((last[small] <= last[large]).all() for small, large in zip(order, order[1:]))
+    assert (last["value_at_risk_95"] <= last["expected_shortfall_95"]).all()
+    assert (last["expected_return"] != 0).all() and (0 < abs(last["position"])).all() and (abs(last["position"]) < 1).all()
 
 
 @real_days

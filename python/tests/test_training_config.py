@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("jax")
 yaml = pytest.importorskip("yaml")
 
-from martlet.training import config, stages  # noqa: E402
+from martlet.training import card, config, heads, stages  # noqa: E402
 from martlet.training.config import ConfigError  # noqa: E402
 from support import ROOT  # noqa: E402
 
@@ -130,6 +130,12 @@ def test_committed_configurations_are_named_as_their_files_and_come_back(path):
     assert config.parse(config.as_text(found)) == found
     for options in (found.network, *(peer.network for peer in (*found.teachers, *found.peers))):
         hash(config.network_of(options, False, 1))
+
+
+def test_the_card_of_the_shipped_multihead_model_holds_its_configuration():
+    path = ROOT / "python" / "configs" / "multihead.yaml"
+    assert card.read_config(ROOT / "models" / "multihead.md") == config.load(path)
+    assert config.load(path).heads.names == heads.NAMES
 
 
 def test_the_configurations_are_there():

@@ -92,10 +92,12 @@ def test_a_loss_is_said_as_one():
     steps = np.array([1e-4, -2e-4] * 400)
     market = Market(steps, np.full(800, 1e-5), np.ones(800, bool), np.arange(800) == 799, np.arange(800) == 0)
     # Of the moves all but the last count; a whole position costs 0.1 basis points into it and as much out of it.
-    flat, wins, loses = (backtest.judge("student", simulate(market, side * np.ones(800), 0), 1.0, 10) for side in (0, -1, 1))
+    flat, wins, loses = (
+        backtest.judge("student", simulate(market, side * np.ones(800), 0), 1.0, 10) for side in (0, -1, 1))
     rival = dataclasses.replace(flat, name="flat")
-    assert card._outcome([loses, rival]).startswith("**The position loses 398.2 basis points after costs**, -398.0 before them.")
-    assert "does not hold zero. Better on this part: flat (+0.0)." in card._outcome([loses, rival])
-    assert card._outcome([wins, rival]).startswith("The position earns 397.8 basis points after costs, +398.0 before them.")
-    assert "Nothing in the table does better" in card._outcome([wins, rival])
-    assert card._outcome([flat, rival]).startswith("The position never trades.")
+    lost, won, none = (card._outcome([one, rival]) for one in (loses, wins, flat))
+    assert lost.startswith("**The position loses 398.2 basis points after costs**, -398.0 before them.")
+    assert lost.endswith("does not hold zero. Better on this part: flat (+0.0).")
+    assert won.startswith("The position earns 397.8 basis points after costs, +398.0 before them.")
+    assert won.endswith("Nothing in the table does better.")
+    assert none.startswith("The position never trades.")

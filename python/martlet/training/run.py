@@ -225,8 +225,8 @@ def draw(problem, rows, probabilities, history, folder) -> list[tuple[pathlib.Pa
 
 
 def draw_heads(problem, risks, accounts, folder) -> list[tuple[pathlib.Path, str]]:
-    """The same of value at risk by horizon, and of what positions earned: of all of them, and of those that do not
-    trade at each prediction, whose costs leave nothing to be seen of the others."""
+    """Figures of value at risk by horizon, and of what positions earned: all of them, and those but the sides taken at
+    each prediction, whose costs leave nothing to be seen of the others."""
     figures = []
     for column, (horizon, found) in enumerate(risks.items()):
         ticks = metrics.non_overlapping(problem.test[:, column] & np.isfinite(problem.returns[:, column]),
