@@ -96,6 +96,18 @@ def test_calibration_puts_the_chosen_ticks_right_by_one_factor(walk):
     assert risk.calibrated(exact(true, 0.5), other, validation)[1] == factor
 
 
+def test_the_larger_factor_is_the_cautious_one(walk):
+    _, returns, true, _, (train, validation, _) = walk
+    both = risk.calibrated(exact(true), returns, train | validation)[1]
+    calm, wild = (np.where(validation, factor * returns, returns) for factor in (0.1, 2))
+    alone = risk.calibrated(exact(true), wild, validation)[1]
+    assert risk.cautious(exact(true), wild, train, validation)[1] == alone > both
+    found, factor = risk.cautious(exact(true), calm, train, validation)
+    assert factor == risk.calibrated(exact(true), calm, train | validation)[1]
+    assert factor > 5 * risk.calibrated(exact(true), calm, validation)[1]
+    assert found.value_at_risk == pytest.approx(factor * exact(true).value_at_risk, nan_ok=True)
+
+
 def test_the_table_has_a_row_for_each_tail(walk):
     _, returns, true, ahead, (_, _, test) = walk
     head, near, far = risk.table([risk.evaluate(exact(true), returns, ahead, test)])

@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("yaml")
 
 from martlet import labels  # noqa: E402
-from martlet.training import card, command, config, evaluation, export, loop, run, stages  # noqa: E402
+from martlet.training import card, command, config, evaluation, export, heads, loop, run, stages  # noqa: E402
 from run_support import COUNT, features, quick_compiler, small  # noqa: E402, F401
 from test_fi2010 import folder as fi2010_folder  # noqa: E402, F401
 from training_support import FEATURES, describe  # noqa: E402
@@ -109,11 +109,12 @@ def test_a_quantised_student_of_a_teacher_has_all_heads(features, tmp_path, monk
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 100)
     teacher = {"name": "large", "network": {"kind": "gru", "units": [24], "dense": []}, "training": {"epochs": 2}}
     peer = teacher | {"name": "peer"}
-    names = ["probabilities", "expected_return", "volatility", "value_at_risk", "expected_shortfall", "trend", "position"]
+    names = list(heads.NAMES)
     settings = small(
         features, data={"folder": str(features), "horizons": [10], "trend_ticks": 20, "features": ["f[0-7]"],
                         "shares": [0.8, 0.15, 0.05]},
-        heads={"names": names}, trading={"fee_bps": 0.1}, quantization={"begin": 0.6}, teachers=[teacher], peers=[peer], training={"epochs": 4})
+        heads={"names": names}, trading={"fee_bps": 0.1}, quantization={"begin": 0.6}, teachers=[teacher], peers=[peer],
+        training={"epochs": 4})
     values = run.run(settings, tmp_path)
     assert {row["name"] for row in values["test"]} >= {"student", "teacher", "peer", "student, not tilted"}
     assert macro_f1(values, "teacher") == macro_f1(values, "peer") > 0.3

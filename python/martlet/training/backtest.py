@@ -46,6 +46,8 @@ class Judgement:
     #: they were independent; NaN where nothing was held.
     sharpe_tick: float
     sharpe_day: float
+    #: Mean of the size of what was held.
+    exposure: float
     #: The sum of all changes of the position: one trade in and out of a whole one is 2.
     turnover: float
     #: What a fee more, in basis points of the value traded, would leave of the net return nothing; NaN where nothing
@@ -74,7 +76,8 @@ def judge(
     earned = trades(account)
     return Judgement(
         name, net, float(rewards.sum() + costs), float(costs), float(sharpe), float(sharpe * np.sqrt(ticks_per_day)),
-        turnover, float(rewards.sum() / turnover / BASIS_POINT) if turnover > 0 else float("nan"),
+        float(np.abs(account.held).mean()), turnover,
+        float(rewards.sum() / turnover / BASIS_POINT) if turnover > 0 else float("nan"),
         float((np.maximum.accumulate(equity) - equity).max()), len(earned),
         float((earned > 0).mean()) if len(earned) else float("nan"))
 
@@ -157,8 +160,8 @@ def plain(rows: Sequence[Judgement]) -> list[dict]:
 
 def table(rows: Sequence[Judgement]) -> list[list[str]]:
     """A head and a row for each, for a report; returns, costs and drawdown in basis points of a whole position."""
-    lines = [["positions", "net, bps [95 %]", "gross", "costs", "Sharpe/tick", "Sharpe/day", "turnover",
-              "fee left, bps", "drawdown", "trades", "hits"]]
+    lines = [["positions", "net, bps [95 %]", "gross", "costs", "Sharpe/tick", "Sharpe/day", "mean size",
+              "turnover",              "fee left, bps", "drawdown", "trades", "hits"]]
     for row in rows:
         net, low, high = (1e4 * value for value in (row.net.value, row.net.low, row.net.high))
         hits = "–" if np.isnan(row.hit_rate) else f"{100 * row.hit_rate:.0f} %"
@@ -166,5 +169,6 @@ def table(rows: Sequence[Judgement]) -> list[list[str]]:
                   for value, digits in ((row.sharpe_tick, 4), (row.sharpe_day, 1), (row.fee_left_bps, 2))]
         lines.append([
             row.name, f"{net:.1f} [{low:.1f}, {high:.1f}]", f"{1e4 * row.gross:.1f}", f"{1e4 * row.costs:.1f}",
-            *ratios[:2], f"{row.turnover:,.0f}", ratios[2], f"{1e4 * row.drawdown:.1f}", f"{row.trades:,}", hits])
+            *ratios[:2], f"{row.exposure:.3f}", f"{row.turnover:,.1f}", ratios[2], f"{1e4 * row.drawdown:.1f}",
+            f"{row.trades:,}", hits])
     return lines

@@ -20,7 +20,8 @@ FENCE = "```yaml\n"
 
 def write(config: Config, problem: Problem, job, result, rows: list[Row], risks: dict, judged: list, figures: dict,
           ) -> Report:
-    """`risks` is what `risk.compare` found, `judged` are judgements of `backtest`, `figures` what metrics.json holds."""
+    """`risks` is what `risk.compare` found, `judged` are judgements of `backtest`, `figures` what metrics.json
+    holds."""
     report = Report(f"Model {config.name}")
     horizons = ", ".join(str(horizon) for horizon in problem.horizons)
     precision = "int8" if result.ranges is not None else "fp32"
@@ -119,43 +120,55 @@ def _other_heads(report, values):
 def _risk(report, risks, factors):
     report.heading("Value at risk and expected shortfall")
     report.paragraph(
-        "Losses of a long position over horizons of the test part that do not overlap; a violation is a loss strictly "
-        "above the value at risk. Tests: Kupiec's of the number of violations, Christoffersen's of their independence "
-        "and of both, rejected below 0.05; how many of the other ticks at which the first horizon may begin would "
-        "reject; Z2 of Acerbi and Szekely, below 0 where risk is understated. FZ0 and QLIKE are losses, the lower the "
-        "better. `student` is this file; its risks hold one factor for each horizon "
-        f"({', '.join(f'{factor:.3f}' for factor in factors)}), by which 95 % of training and validation together are "
-        "covered. The rivals, the quantile of training and a moving volatility, are calibrated alike.")
+        "Losses of a long position, at mid prices, over horizons of the test part that do not overlap; a violation is "
+        "a loss strictly above the value at risk. Tests: Kupiec's of the number of violations, Christoffersen's of "
+        "their independence and of both, which reject below 0.05; from how many of the ticks at which the first "
+        "horizon may begin they would; Z2 of Acerbi and Szekely, below 0 where risk is understated. FZ0 and QLIKE are "
+        "losses, the lower the better. `student` is this file; its risks hold one factor for each horizon "
+        f"({', '.join(f'{factor:.3f}' for factor in factors)}), the larger of those by which 95 % of validation, and "
+        "of training and validation together, are covered. The rivals, the quantile of training and a moving "
+        "volatility, are calibrated alike.")
     rows = [["horizon", *risk.table([])[0]]]
     for horizon, found in risks.items():
         rows += [[horizon, *row] for row in risk.table([score for _, score in found])[1:]]
     report.table(rows)
-    report.paragraph(" ".join(_coverage(level, [(horizon, found[0][1].tails[tail]) for horizon, found in risks.items()])
-                              for tail, level in enumerate(("95 %", "99 %"))))
+    report.paragraph(_coverage({horizon: [score for _, score in found] for horizon, found in risks.items()}))
 
 
-def _coverage(level, tails) -> str:
-    """Which tests reject the student's risks at a level."""
-    found = []
-    for horizon, tail in tails:
-        tests = {"number": tail.coverage.proportion, "independence": tail.coverage.independence}
-        wrong = [name for name, test in tests.items() if test.p_value < risk.SIGNIFICANCE]
-        if wrong:
-            side = "understated" if tail.coverage.violations > tail.coverage.count * (1 - tail.level) else "overstated"
-            what = f"risk is {side}" if "number" in wrong else "violations come in clusters"
-            found.append(f"{' and '.join(wrong)} at {horizon} ({what})")
-    return f"At {level} the tests reject {'; '.join(found)}." if found else f"At {level} no test rejects."
+def _coverage(scores: dict) -> str:
+    """What the tests say of the student's risks, the first score of each horizon, in words."""
+    texts, lowest = [], 0
+    for number in (0, 1):
+        for horizon, (own, *rivals) in scores.items():
+            tail = own.tails[number]
+            found, place = tail.coverage, f"{100 * tail.level:.0f} % and {horizon}"
+            lowest += tail.loss.value < min(rival.tails[number].loss.value for rival in rivals)
+            tests = {"Kupiec": found.proportion, "independence": found.independence, "both": found.conditional}
+            wrong = [name for name, test in tests.items() if test.p_value < risk.SIGNIFICANCE]
+            expected = found.count * (1 - tail.level)
+            what = (f"{found.violations} violations where {expected:.1f} are expected, risk is "
+                    f"{'understated' if found.violations > expected else 'overstated'}")
+            if wrong:
+                texts.append(f"**At {place} the tests reject ({', '.join(wrong)})**: {what}.")
+            elif max(tail.rejecting) > 0.5:
+                texts.append(f"**At {place} no test rejects, but from {100 * max(tail.rejecting):.0f} % of the other "
+                             f"beginnings one does**: {what}.")
+    if not texts:
+        texts.append("No test rejects at any horizon, at 95 or 99 %, nor from more than half of the other beginnings.")
+    return " ".join([*texts, f"FZ0 is below that of both rivals in {lowest} of {2 * len(scores)} cases."])
 
 
 def _trading(report, config, judged):
     report.heading("Trading")
     settings = config.trading
     report.paragraph(
-        f"Positions traded over the test part, in basis points of one whole position: filled {settings.latency} ticks "
-        f"after the decision at the quotes of that tick, whatever the size, with a fee of {settings.fee_bps:g} basis "
-        "points of the value traded. The position was learned at these costs by direct reinforcement "
-        f"({settings.objective}) in the training part, beside the other heads. Thresholds were chosen in validation. "
-        f"The Sharpe ratio of a day takes {settings.day_hours:g} hours.")
+        f"Positions traded over the test part, in basis points of one whole position: filled {settings.latency} "
+        f"tick{'' if settings.latency == 1 else 's'} after the decision at the quotes of that tick, whatever the size, "
+        f"with a fee of {settings.fee_bps:g} basis points of the value traded. The position was learned at these costs "
+        f"by direct reinforcement ({settings.objective}) in the training part, beside the other heads. The sign of the "
+        "prediction is the side of p(up) − p(down), taken at once, or where its size is beyond a threshold that was "
+        f"chosen in validation. A Sharpe ratio of a day takes {settings.day_hours:g} hours of independent ticks; in "
+        "and out of a whole position is a turnover of 2; the fee left is what more would leave nothing.")
     report.table(backtest.table(judged))
     report.paragraph(_outcome(judged))
 
@@ -165,16 +178,16 @@ def _outcome(judged) -> str:
     own, *others = judged
     net, low, high = (1e4 * value for value in (own.net.value, own.net.low, own.net.high))
     if own.turnover == 0:
-        text = "The position never trades."
-    elif net < 0:
+        return "The position never trades."
+    if net < 0:
         text = f"**The position loses {-net:.1f} basis points after costs**, {_signed(own.gross)} before them."
     else:
         text = f"The position earns {net:.1f} basis points after costs, {_signed(own.gross)} before them."
-    if own.turnover > 0:
-        text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
-                 + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
-                    else "does not hold zero."))
+    text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
+             + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
+                else "does not hold zero."))
     above = [f"{one.name} ({_signed(one.net.value)})" for one in others if one.net.value > own.net.value]
+    text += f" On average it held {own.exposure:.3f} of a whole position."
     return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")
 
 

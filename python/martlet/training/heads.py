@@ -91,8 +91,8 @@ class Heads:
             weights[f"head_{name}_w"] = glorot(jax.random.fold_in(key, number), (width, size), width, size)
             weights[f"head_{name}_b"] = jnp.zeros(size)
         if "position" in self.names:
-            # It begins at rest. From random weights, costs would drive it into a corner of the hyperbolic tangent, where
-            # it changes least, and which gradients do not leave.
+            # It begins at rest. From random weights, costs would drive it into a corner of the hyperbolic tangent,
+            # where it changes least, and which gradients do not leave.
             weights["head_position_w"] = jnp.zeros((width, 1))
         if "value_at_risk" in self.names:
             # What softplus makes the normal distribution's.

@@ -115,6 +115,7 @@ def equity_plot(path: pathlib.Path, curves: dict[str, np.ndarray], title: str) -
     for name, equity in curves.items():
         axes.plot(1e4 * np.concatenate([[0.0], equity]), linewidth=1.0, label=f"{name}: {1e4 * equity[-1]:.1f}")
     axes.set(title=title, xlabel="ticks of the part", ylabel="equity after costs, bps")
+    axes.locator_params(axis="x", nbins=6)
     axes.axhline(0, color="black", linewidth=0.5, linestyle=":")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     save(drawing, path)

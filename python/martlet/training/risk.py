@@ -6,7 +6,7 @@ take no model.
 
 Losses are those of a long position, positive fractions. A violation is a loss strictly above the value at risk.
 Forecasts at tick t know the mids up to t; what they are made of comes from the training part, and one factor may come
-from training and validation together (`calibrated`).
+from training and validation together (`cautious`).
 """
 
 from __future__ import annotations
@@ -119,15 +119,21 @@ def tail_loss(forecast: Forecast, returns: np.ndarray, chosen: np.ndarray, numbe
 
 def calibrated(forecast: Forecast, returns: np.ndarray, chosen: np.ndarray) -> tuple[Forecast, float]:
     """Both risks times one factor, and that factor: with it a share of 95 % of the chosen ticks has a loss that is not
-    above the value at risk at 95 %. It can be written into a model: `Heads.risk_factors`.
-
-    The ticks of training and validation together are the better choice: a network that learned with dropout is off even
-    where it learned, and validation alone is one stretch of the day, calmer or wilder than the next."""
+    above the value at risk at 95 %."""
     risk = forecast.value_at_risk[chosen, 0]
     least = max(RELATIVE_MIN * risk.max(), np.finfo(np.float64).tiny)
     factor = np.quantile(-returns[chosen] / np.maximum(risk, least), 1 - TAILS[0], method="inverted_cdf")
     factor = float(max(factor, 0.0))
     return forecast.scaled(factor), factor
+
+
+def cautious(
+    forecast: Forecast, returns: np.ndarray, train: np.ndarray, validation: np.ndarray,
+) -> tuple[Forecast, float]:
+    """`calibrated` by the larger of two factors, those of validation and of training and validation together: training
+    flatters what learned there, and validation is one stretch of the day, which may be calmer than the next."""
+    return max((calibrated(forecast, returns, chosen) for chosen in (validation, train | validation)),
+               key=lambda found: found[1])
 
 
 @dataclass(frozen=True)
@@ -195,8 +201,8 @@ def _qlike(volatility, returns):
 
 
 def factors(problem: Problem, outputs: dict[str, np.ndarray]) -> tuple[float, ...]:
-    """`Heads.risk_factors` of a model by its outputs [N, …]: of each horizon the factor of `calibrated`."""
-    return tuple(calibrated(Forecast.of("", outputs, column), problem.returns[:, column], train | validation)[1]
+    """`Heads.risk_factors` of a model by its outputs [N, …]: of each horizon the factor of `cautious`."""
+    return tuple(cautious(Forecast.of("", outputs, column), problem.returns[:, column], train, validation)[1]
                  for column, (train, validation, _) in enumerate(_parts(problem)))
 
 
@@ -209,7 +215,7 @@ def compare(problem: Problem, name: str, outputs: dict[str, np.ndarray]) -> dict
         returns, ahead = problem.returns[:, column], problem.ahead[:, column]
         rivals = historical(returns, train), ewma(returns, moves, data.reset, ahead, train, validation)
         forecasts = [Forecast.of(name, outputs, column),
-                     *(calibrated(one, returns, train | validation)[0] for one in rivals)]
+                     *(cautious(one, returns, train, validation)[0] for one in rivals)]
         result[str(problem.horizons[column])] = [(one, evaluate(one, returns, ahead, test)) for one in forecasts]
     return result
 
