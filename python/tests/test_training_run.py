@@ -125,7 +125,7 @@ def test_a_quantised_student_of_a_teacher_has_all_heads(features, tmp_path, monk
     assert set(values["other_heads"]) == {"expected_return", "volatility", "trend"}
     risk = values["risk"][0]
     assert risk["level"] == 0.95 and 25 < risk["horizons"] < 41 and risk["violations"] < 0.5 * risk["horizons"]
-    assert len(values["trading"]) == 5
+    assert len(values["trading"]) == 6
 
 
 def fails(arguments, capsys, *texts):

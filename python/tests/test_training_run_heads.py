@@ -48,6 +48,7 @@ def test_the_files_position_earns_what_is_said(done):
         found["probabilities"][problem.test_from:, 0])), 2)
     assert rows["sign of the prediction over 10 ticks"]["net"]["value"] == pytest.approx(sides.equity[-1], abs=1e-6)
     assert rows["always long"]["turnover"] == pytest.approx(2)
+    assert rows["always short"]["gross"] == pytest.approx(-rows["always long"]["gross"])
 
 
 def test_the_files_risk_is_calibrated_and_judged(done):
@@ -98,7 +99,8 @@ def test_a_risk_that_is_rejected_is_said_to_be():
         "No test rejects at any horizon, at 95 or 99 %, nor from more than half of the other beginnings. "
         "FZ0 is below that of both rivals in 2 of 2 cases.")
     text = card._coverage({"2 ticks": [low, right]})
-    assert text.startswith("**At 95 % and 2 ticks the tests reject (Kupiec, both)**: ") and text.endswith("0 of 2 cases.")
+    assert text.startswith("**At 95 % and 2 ticks the tests reject (Kupiec, both)**: ")
+    assert text.endswith("in 0 of 2 cases.")
     assert text.count("risk is understated") == 2
     hidden = dataclasses.replace(right.tails[0], rejecting=(0.6, 0.1))
     text = card._coverage({"2 ticks": [dataclasses.replace(right, tails=(hidden, right.tails[1])), low]})
@@ -115,7 +117,10 @@ def test_a_loss_is_said_as_one():
     lost, won, none = (card._outcome([one, rival]) for one in (loses, wins, flat))
     assert lost.startswith("**The position loses 398.2 basis points after costs**, -398.0 before them.")
     assert "does not hold zero. On average it held 0.999 of a whole position." in lost
-    assert lost.endswith("Better on this part: flat (+0.0).")
+    assert lost.endswith("Better on this part: flat (+0.0, trades: 0).")
     assert won.startswith("The position earns 397.8 basis points after costs, +398.0 before them.")
     assert won.endswith("Nothing in the table does better.")
-    assert none.startswith("The position never trades.")
+    assert none == "The position never trades."
+    small = backtest.judge("student", simulate(market, 1e-4 * np.ones(800), 0), 1.0, 10)
+    assert card._outcome([small, rival]).startswith("The position comes to nothing after costs, -0.0 basis points before")
+    assert "held 0.000 of a whole position: it stays out of the market." in card._outcome([small, rival])

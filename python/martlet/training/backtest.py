@@ -26,8 +26,8 @@ THRESHOLD_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: Changes of the position that are too small to make, to choose from; beyond 1 nothing but full turns is traded, beyond
 #: 2 nothing at all.
 BANDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.5, 3.0)
-#: Names of positions that take no learning.
-FLAT, SIGN = "flat", "sign of the prediction"
+#: Names of the sides that are taken at each prediction begin so.
+SIGN = "sign of the prediction"
 #: Ticks of a block of the bootstrap: far longer than rewards remember.
 BLOCK = 500
 
@@ -138,13 +138,14 @@ def _best(account: Account) -> int:
 def compare(
     problem: Problem, market: Market, positions: dict[str, np.ndarray], probabilities: np.ndarray, latency: int,
 ) -> dict[str, Account]:
-    """By name, what came in the test part of learned `positions` [N], of holding nothing, of always being long, and for
-    each horizon of the side that `probabilities` [N, H, 3] are on, at once or beyond a threshold of validation."""
+    """By name, what came in the test part of learned `positions` [N], of holding nothing, of always being long or short,
+    which is the part's own drift, and for each horizon of the side that `probabilities` [N, H, 3] are on, at once or
+    beyond a threshold of validation."""
     before, rows = slice(problem.validation_from, problem.test_from), slice(problem.test_from, problem.split.end)
     validation, test = (market.part(part.start, part.stop) for part in (before, rows))
     count = len(test.move)
     decisions = {name: one[rows] for name, one in positions.items()}
-    decisions |= {FLAT: np.zeros(count), "always long": np.ones(count)}
+    decisions |= {"flat": np.zeros(count), "always long": np.ones(count), "always short": -np.ones(count)}
     for column, horizon in enumerate(problem.horizons):
         scores = direction_score(probabilities[:, column])
         threshold = choose_threshold(scores[before], validation, latency)

@@ -16,6 +16,8 @@ from .data import PARTS, Problem
 from .report import Report
 
 FENCE = "```yaml\n"
+#: A mean size of the position below which it is as good as none.
+OUT = 0.05
 
 
 def write(config: Config, problem: Problem, job, result, rows: list[Row], risks: dict, judged: list, figures: dict,
@@ -179,15 +181,18 @@ def _outcome(judged) -> str:
     net, low, high = (1e4 * value for value in (own.net.value, own.net.low, own.net.high))
     if own.turnover == 0:
         return "The position never trades."
-    if net < 0:
+    if abs(net) < 0.05:
+        text = f"The position comes to nothing after costs, {_signed(own.gross)} basis points before them."
+    elif net < 0:
         text = f"**The position loses {-net:.1f} basis points after costs**, {_signed(own.gross)} before them."
     else:
         text = f"The position earns {net:.1f} basis points after costs, {_signed(own.gross)} before them."
     text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
              + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
                 else "does not hold zero."))
-    above = [f"{one.name} ({_signed(one.net.value)})" for one in others if one.net.value > own.net.value]
-    text += f" On average it held {own.exposure:.3f} of a whole position."
+    above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others if one.net.value > own.net.value]
+    text += f" On average it held {own.exposure:.3f} of a whole position"
+    text += ": it stays out of the market." if own.exposure < OUT else "."
     return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")
 
 
