@@ -122,9 +122,12 @@ def test_the_share_of_the_position_counts():
     market, examples = make(0.5)
     settings = dataclasses.replace(SETTINGS, epochs=1, trading=Trading(policy.scale_of(market, 0, VALIDATION_FROM)))
     without = heads.Heads(1, ("position",), shares=(("position", 0.0),))
-    losses = [loop.train(NET, one, examples, settings) for one in (HEADS, without)]
-    assert losses[0].weights["head_position_b"] != 0 and losses[0].history[0]["validation_loss"] != 0
-    assert losses[1].weights["head_position_b"] == 0 and losses[1].history[0]["validation_loss"] == 0
+    with_it, left_out = (loop.train(NET, one, examples, settings).weights for one in (HEADS, without))
+    assert with_it["head_position_b"] != 0 and left_out["head_position_b"] == 0
+    judged, nothing = (loop.validation_loss(NET, one, with_it, examples, trading=settings.trading)
+                       for one in (HEADS, without))
+    assert judged != 0 and nothing == 0
+
 
 
 def test_what_cannot_be_learned_is_refused():
