@@ -90,6 +90,13 @@ def test_a_folder_of_another_run_is_left_alone(done, features, tmp_path):
         run.run(small(features), tmp_path, is_resumed=True)
 
 
+def test_direct_heads_are_those_of_the_configuration(features, tmp_path):
+    direct = small(features, heads={"is_direct": True}, network={"kind": "binctabl"}, pruning=None, is_tilted=False)
+    problem = stages.problem_of(small(features), stages.load_data(direct, tmp_path, []))
+    found = stages.heads_of(direct, problem)
+    assert found.is_direct and found.risk_factors == ()
+
+
 def test_what_was_tilted_decides_in_the_file(done, features):
     """p / share^e, made to sum to 1, is what the exported model gives."""
     folder, values = done

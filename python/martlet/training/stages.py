@@ -98,7 +98,7 @@ def heads_of(config: Config, problem: Problem) -> Heads:
     settings = config.heads
     is_scaled = set(settings.names) & {"expected_return", "volatility", "value_at_risk", "expected_shortfall"}
     return Heads(len(problem.horizons), settings.names, deviations if is_scaled else (), settings.volatility_target,
-                 tuple(sorted(settings.shares.items())), settings.is_direct)
+                 tuple(sorted(settings.shares.items())), is_direct=settings.is_direct)
 
 
 @dataclass
