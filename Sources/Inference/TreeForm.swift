@@ -9,9 +9,7 @@ import ONNX
 /// - SOFTMAX and SOFTMAX_ZERO of a binary classifier with one score, which it leaves out too;
 /// - base values of a binary classifier other than none or one for a single score, or both for two scores.
 ///
-/// A NaN at a comparison of BRANCH_NEQ goes where the file says; ONNX Runtime always sends it to the true side.
-/// Two classes with votes for both are scored by the specification. ONNX Runtime then answers 1 if the second score is
-/// above 0, else 0, whatever the labels and the first score are, and adds the second base value to the first score.
+/// Everything else follows the specification; `docs/MODEL.md` lists where ONNX Runtime does not.
 struct TreeForm {
     var builder: TreeBuilder
     var votes: [(leaf: Int, vote: TreeEnsemble.Vote)] = []

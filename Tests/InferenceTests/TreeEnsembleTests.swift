@@ -152,21 +152,62 @@ import Testing
         #expect(scores(ensemble, rows, "stumps").map { $0.outputs[0] } == expected.map { Float($0) })
     }
 
-    @Test func `two voted classes are answered by the greater score`() throws {
-        let attributes: [String: Attribute] = [
+    /// A tree of two leaves, 1 for features of at most 0 and 2 for the others.
+    private func stump(
+        _ prefix: String, _ votes: [(leaf: Int64, target: Int64, weight: Float)]
+    ) -> [String: Attribute] {
+        [
             "nodes_treeids": .integers([0, 0, 0]), "nodes_nodeids": .integers([0, 1, 2]),
-            "nodes_featureids": .integers([0, 0, 0]), "nodes_values": .floats([0, 0, 0]),
+            "nodes_featureids": .integers([0, 0, 0]), "nodes_values": .floats([0, 0, 7]),
             "nodes_modes": .strings(["BRANCH_LEQ", "LEAF", "LEAF"]), "nodes_truenodeids": .integers([1, 0, 0]),
-            "nodes_falsenodeids": .integers([2, 0, 0]), "class_treeids": .integers([0, 0, 0, 0]),
-            "class_nodeids": .integers([1, 1, 2, 2]), "class_ids": .integers([0, 1, 0, 1]),
-            "class_weights": .floats([0.75, 0.25, 0.125, 0.875]), "classlabels_int64s": .integers([7, 3]),
-            "base_values": .floats([0.5, 0.25]),
+            "nodes_falsenodeids": .integers([2, 0, 0]), "\(prefix)_treeids": .integers(votes.map { _ in 0 }),
+            "\(prefix)_nodeids": .integers(votes.map(\.leaf)), "\(prefix)_ids": .integers(votes.map(\.target)),
+            "\(prefix)_weights": .floats(votes.map(\.weight)),
         ]
-        let ensemble = try TreeEnsemble(treeNode("TreeEnsembleClassifier", attributes), inputCount: 1)
+    }
+
+    private func classifier(
+        _ votes: [(leaf: Int64, target: Int64, weight: Float)], labels: [Int64], base: [Float] = []
+    ) throws -> TreeEnsemble {
+        let attributes = stump("class", votes)
+            .merging(["classlabels_int64s": .integers(labels), "base_values": .floats(base)]) { $1 }
+        return try TreeEnsemble(treeNode("TreeEnsembleClassifier", attributes), inputCount: 1)
+    }
+
+    @Test func `two voted classes are answered by the greater score`() throws {
+        let ensemble = try classifier(
+            [(1, 0, 0.75), (1, 1, 0.25), (2, 0, 0.125), (2, 1, 0.875)], labels: [7, 3], base: [0.5, 0.25])
         let results = scores(ensemble, [[-1], [1]], "two classes")
         #expect(results.map { ensemble.labels[$0.label] } == [7, 3])
         #expect(results[0].outputs == [1.25, 0.5])
         #expect(results[1].outputs == [0.625, 1.125])
+    }
+
+    @Test func `a class without a vote in a row has the score 0, which may be the greatest`() throws {
+        let ensemble = try classifier([(1, 0, -2), (1, 1, -1), (2, 2, -1), (2, 0, -3)], labels: [7, 3, 5])
+        let results = scores(ensemble, [[-1], [1]], "three classes")
+        #expect(results.map(\.outputs) == [[-2, -1, 0], [-3, 0, -1]])
+        #expect(results.map { ensemble.labels[$0.label] } == [5, 3])
+        // A class without any vote is no label.
+        let never = try classifier([(1, 0, -2), (1, 1, -1), (2, 1, -1), (2, 0, -3)], labels: [7, 3, 5])
+        #expect(scores(never, [[-1], [1]], "never").map { never.labels[$0.label] } == [3, 3])
+        let none = try classifier([(1, 0, -2), (1, 1, -1), (1, 2, -1)], labels: [7, 3, 5])
+        #expect(scores(none, [[-1], [1]], "none").map { none.labels[$0.label] } == [3, 7])
+    }
+
+    @Test(arguments: ["SUM", "AVERAGE", "MIN", "MAX"])
+    func `a target without a vote in a row has its base value`(_ aggregate: String) throws {
+        let attributes = stump("target", [(1, 0, 1), (2, 1, 2)]).merging([
+            "n_targets": .integer(2), "aggregate_function": .string(aggregate), "base_values": .floats([0.5, 0.25]),
+        ]) { $1 }
+        let ensemble = try TreeEnsemble(treeNode("TreeEnsembleRegressor", attributes), inputCount: 1)
+        #expect(scores(ensemble, [[-1], [1]], aggregate).map(\.outputs) == [[1.5, 0.25], [0.5, 2.25]])
+    }
+
+    @Test func `all votes of a leaf for one target count, and a leaf without votes gives 0`() throws {
+        let attributes = stump("target", [(1, 0, 1), (1, 0, 2)]).merging(["n_targets": .integer(1)]) { $1 }
+        let ensemble = try TreeEnsemble(treeNode("TreeEnsembleRegressor", attributes), inputCount: 1)
+        #expect(scores(ensemble, [[-1], [1]], "votes").map(\.outputs) == [[3], [0]])
     }
 
     @Test func `scoring allocates nothing`() throws {

@@ -1,7 +1,8 @@
 """The integer reference: what a quantised model gives, to the bit, without any runtime.
 
-A MatMul, Gemm or Conv whose two operands come from DequantizeLinear, the weight a constant and the other one perhaps through
-paddings with zeros and changes of layout, is computed in whole numbers:
+A MatMul, Gemm or Conv whose two operands come from DequantizeLinear is computed in whole numbers, if the weight is a constant
+within 255 of its zero point, and the other one, perhaps through paddings with zeros and changes of layout, 8 bits that a
+QuantizeLinear of the same scale and zero point made:
 acc = Σ (q - zero) · (weight - zero), then float32(acc) · float32(scale · weight's scale), then + bias, each rounded once. So are
 the products of an LSTM's or a GRU's input and previous state. A MatMul, Gemm or recurrent product in floats is summed in the
 engine's chains, and a chain of Add, Sub, Mul and Div with constants is the engine's one fused multiply-add. The gates, Sigmoid,
@@ -37,6 +38,8 @@ EXP_LOW = -104.0
 AREA_C = (0.33333206, 0.2001085, 0.13999571, 0.1401223)
 #: Operators that only say where elements are: through them quantised values stay such.
 LAYOUT = {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Split"}
+#: The greatest difference of a weight from its zero point that is multiplied in whole numbers.
+WEIGHT_MAX = 255
 #: The greatest offset of a map that is merged with another one: a greater one rounds what it is added to.
 MERGED_OFFSET_MAX = 1_048_576.0
 #: The largest part of a folded offset.
@@ -282,10 +285,25 @@ class IntegerReference:
             return self._moved_operand(node, name, values)
         if node is None or node.op_type != "DequantizeLinear" or (is_weight and node.input[0] not in self.constants):
             return None
+        if not is_weight and not self._undoes_a_quantize(node, values):
+            return None
         levels, scale = values[node.input[0]], np.asarray(values[node.input[1]], np.float32)
         axis = next((item.i for item in node.attribute if item.name == "axis"), 1) % max(levels.ndim, 1)
         zero = values[node.input[2]] if len(node.input) > 2 and node.input[2] else np.zeros((), levels.dtype)
-        return levels.astype(np.int64) - along(zero, levels.ndim, axis).astype(np.int64), scale, axis
+        levels = levels.astype(np.int64) - along(zero, levels.ndim, axis).astype(np.int64)
+        return None if is_weight and np.abs(levels).max(initial=0) > WEIGHT_MAX else (levels, scale, axis)
+
+    def _undoes_a_quantize(self, node, values):
+        """Whether a DequantizeLinear has the scale and zero point of the QuantizeLinear that made its 8 bits."""
+        source = self.producers.get(node.input[0])
+        while source is not None and source.op_type in LAYOUT:
+            source = self.producers.get(source.input[0])
+        if source is None or source.op_type != "QuantizeLinear" or values[node.input[0]].dtype not in (np.uint8, np.int8):
+            return False
+        scales, zeros = zip(*(
+            (values[one.input[1]].reshape(-1), values[one.input[2]].reshape(-1) if one.input[2:] and one.input[2] else [0])
+            for one in (source, node)))
+        return len(scales[0]) == 1 and np.array_equal(*scales) and np.array_equal(*zeros)
 
     def _moves(self, node, values):
         """Whether a node only moves the elements of its first input, or puts zeros around them."""

@@ -1,15 +1,20 @@
 """The integer reference against exact arithmetic, the engine's bits and ONNX Runtime; the models of the speed measurements."""
 
 import fractions
+import json
 import pathlib
 import re
+import sys
 
 import numpy as np
 import onnx
 import pytest
 from martlet import bench_models, bench_trees, integer_reference
 from martlet.bench_graph import BLOCK90, DENSE, INT8, INT8_BLOCK90, INT8_EXPLICIT
+from martlet.graph_builder import GraphBuilder
 from onnx import TensorProto, helper, numpy_helper
+
+from support import BIN, martlet
 
 FUNCTIONS = pathlib.Path(__file__).resolve().parents[2] / "Sources" / "Inference" / "FunctionsConstants.swift"
 
@@ -186,6 +191,36 @@ def test_a_quantised_layer_is_a_sum_of_integers_rounded_once(operator, zero_poin
     assert reference.integer_products == 1
     scales, bias = (reference.constants[name] for name in ("ws", "bias"))
     assert np.array_equal(result, exact_linear(x, weight, zero_point, scales, bias))
+
+
+@pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
+@pytest.mark.parametrize("form,integer_products", [
+    ("plain", 1), ("moved", 1), ("concatenated", 0), ("codes of 16 bits", 0), ("another scale", 0), ("a wide weight", 0)])
+def test_the_engine_and_the_reference_agree_on_what_is_a_product_of_integers(form, integer_products, tmp_path):
+    random, graph = np.random.default_rng(4), GraphBuilder(24, opset=21)
+    scale, zero = graph.constant(np.float32(0.037)), graph.constant((np.uint16 if form == "codes of 16 bits" else np.uint8)(7))
+    weight = random.integers(-63, 64, (24, 3)).astype(np.int16 if form == "a wide weight" else np.int8)
+    if form == "a wide weight":
+        weight[3, 1] = 300
+    halves = graph.node("Split", ["features"], outputs=2, axis=2, num_outputs=2) if form == "concatenated" else ["features"]
+    codes = [graph.node("QuantizeLinear", [part, scale, zero]) for part in halves]
+    codes = graph.node("Concat", codes, axis=2) if form == "concatenated" else codes[0]
+    codes = graph.reshape(codes, 1, 24) if form == "moved" else codes
+    back = graph.constant(np.float32(0.021)) if form == "another scale" else scale
+    scales, zeros = graph.constant(np.float32([0.003, 0.004, 0.005])), graph.constant(np.zeros(3, weight.dtype))
+    sums = graph.node("MatMul", [graph.node("DequantizeLinear", [codes, back, zero]),
+                                 graph.node("DequantizeLinear", [graph.constant(weight), scales, zeros], axis=1)])
+    graph.output(graph.reshape(sums, 1, 1, 3), "probabilities", [1, 1, 3])
+    model, path = graph.finished({
+        "contract_version": 1, "feature_set_version": 1, "warm_up_ticks": 0, "name": "one",
+        "feature_names": [f"f{number}" for number in range(24)],
+        "horizons": [{"length": 10, "unit": "ticks", "label": "smoothed-mid", "alpha": 1e-5}]}), tmp_path / "model.onnx"
+    onnx.save(model, path)
+    reference = integer_reference.IntegerReference(model)
+    reference.step(random.normal(0, 1, 24))
+    assert reference.integer_products == integer_products
+    checks = json.loads(martlet("model", "verify", path, "--onnxruntime", sys.executable, "--json").stdout)["checks"]
+    assert "passed" in [check["status"] for check in checks if check["name"].startswith("integer reference")]
 
 
 @pytest.mark.parametrize("strides,dilations,group", [([1], [1], 1), ([2], [3], 1), ([1], [2], 2)])

@@ -11,7 +11,7 @@ EPILOG = """examples, from the repository's root:
   martlet-train run python/configs/default.yaml              features, baselines, training, checks, report
   martlet-train run python/configs/default.yaml --resume     goes on where that was interrupted
   martlet-train compress runs/default --densities 0.5,0.2    the frontier of F1 against time, size and density
-  martlet-train reproduce NAME --models DIR                  a model anew, from the card that --save DIR left
+  martlet-train reproduce default                            a shipped model anew, from its card
   martlet-train fi2010 --data DIR                            the published protocol of FI-2010
   martlet-train config my.yaml                               checks a configuration and shows all its keys
 
