@@ -1,6 +1,8 @@
 """The tools for a model file: what they say of it, that they find a model that computes something else, and how they fail."""
 
 import json
+import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 from martlet import model_verify
 from onnx import TensorProto, helper, numpy_helper
 
-from support import BIN, MODEL, martlet, one_line
+from support import BIN, FEEDS, MODEL, martlet, one_line
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 NO_PYTHON = {"MARTLET_PYTHON": ""}
@@ -122,10 +124,24 @@ def test_without_stored_data_the_inputs_are_random(models, tmp_path):
     assert statuses(report)["ONNX Runtime"] == "skipped"
 
 
-def test_the_default_model_is_verified():
-    report, _ = verify(MODEL, env={"MARTLET_PYTHON": sys.executable})
+@pytest.mark.parametrize("name", ["default", "btcusdt"])
+def test_a_shipped_model_is_verified(name):
+    report, _ = verify(MODEL.with_stem(name), env={"MARTLET_PYTHON": sys.executable})
+    compared = [check for check in report["checks"] if check["name"].startswith("ONNX Runtime ")]
     assert "failed" not in statuses(report).values()
-    assert any(name.startswith("ONNX Runtime ") for name in statuses(report))
+    assert len(compared) == 1 and compared[0]["name"].endswith(", probabilities")
+    assert compared[0]["status"] == "passed" and compared[0]["detail"].endswith("limit 1e-05")
+
+
+@pytest.mark.skipif(not FEEDS, reason="MARTLET_FEEDS is not set")
+def test_the_card_of_btcusdt_says_what_its_file_scores(tmp_path):
+    feed, model = tmp_path / "btcusdt.dbn.zst", MODEL.with_stem("btcusdt")
+    martlet("convert", "--from", "binance", pathlib.Path(FEEDS) / "binance/usdm_btcusdt_20240808.gz", "--out", feed)
+    report = json.loads(martlet("score", feed, "--model", model, "--passes", 1, "--json").stdout)
+    stated = re.search(r"without options gives (0\.\d{4}) and (0\.\d{4})", model.with_suffix(".md").read_text())
+    assert report["evaluated"].startswith("from the end of the model's training "), "it knows the feed that it was trained on"
+    assert [row["ticks"] for row in report["horizons"]] == [20, 100]
+    assert [row["macro_f1"] for row in report["horizons"]] == pytest.approx([float(one) for one in stated.groups()], abs=1e-4)
 
 
 def test_a_free_graph_is_verified_and_timed(free_graph):
