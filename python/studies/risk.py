@@ -26,6 +26,10 @@ SETTINGS = loop.Settings(epochs=10, patience=3, learning_rate=2e-3)
 SEEDS = (1, 2)
 
 
+def make_parser() -> argparse.ArgumentParser:
+    return recorded.make_parser(__doc__)
+
+
 def main(options: argparse.Namespace) -> None:
     day, data = days.load(options)
     outputs = []
@@ -73,4 +77,4 @@ def draw(path: pathlib.Path, moving: Forecast, model: Forecast, returns: np.ndar
 
 
 if __name__ == "__main__":
-    recorded.start(main, recorded.make_parser(__doc__))
+    recorded.start(main, make_parser())

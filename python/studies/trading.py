@@ -47,6 +47,10 @@ POLICIES = {
     "PPO continuous": (LEARNED_BY_PPO, {"objective": "ppo", "ppo": RULES})}
 
 
+def make_parser() -> argparse.ArgumentParser:
+    return recorded.make_parser(__doc__)
+
+
 def main(options: argparse.Namespace) -> None:
     day, data = days.load(options)
     problem, job = days.job(day, data, DIRECTION_HEADS, DIRECTION)
@@ -64,12 +68,11 @@ def main(options: argparse.Namespace) -> None:
 
 def facts(problem: Problem) -> str:
     """Spread and pace of the test part."""
-    test = slice(problem.test_from, None)
-    half = Market.of(problem.data).cost[test].mean() / BASIS_POINT
-    gap = np.median(np.diff(problem.data.ts_recv[test].astype(np.int64)))
-    seconds = int(problem.data.ts_recv[-1] - problem.data.ts_recv[problem.test_from]) / 1e9
-    return (f"Test part: {seconds:,.0f} s, {gap / 1e3:,.1f} µs from tick to tick in the median, half a spread is "
-            f"{half:.2f} basis points in the mean.")
+    first, times = problem.test_from, problem.data.ts_recv[problem.test_from:].astype(np.int64)
+    part = Market.of(problem.data, cuts=[first]).part(first, len(problem.data.mid))
+    return (f"Test part: {(times[-1] - times[0]) / 1e9:,.0f} s, {np.median(np.diff(times)) / 1e3:,.1f} µs from tick to "
+            f"tick in the median, half a spread is {part.cost[part.tradable].mean() / BASIS_POINT:.2f} basis points in "
+            "the mean.")
 
 
 def by_direction(problem: Problem, market: Market, probabilities: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
@@ -132,4 +135,4 @@ def judged(problem: Problem, market: Market, positions: dict[str, tuple[np.ndarr
 
 
 if __name__ == "__main__":
-    recorded.start(main, recorded.make_parser(__doc__))
+    recorded.start(main, make_parser())
