@@ -1,17 +1,21 @@
-"""The studies from a feed to their tables, on a small simulated one and with hardly any training."""
+"""The studies from a feed to their tables, on a small simulated one but for the training."""
 
-import dataclasses
+import importlib
 import json
+import subprocess
+import sys
 
+import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("jax")
+jax = pytest.importorskip("jax")
 pytest.importorskip("lightgbm")
 
-from martlet.training import evaluation, networks  # noqa: E402
+from martlet.training import baselines, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
+from martlet.training.data import DataError  # noqa: E402
 from run_support import quick_compiler  # noqa: E402, F401
-from support import BIN, ROOT, martlet  # noqa: E402
+from support import BIN, ROOT, martlet, one_line  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 
@@ -29,29 +33,36 @@ def work(tmp_path_factory):
     return tmp_path_factory.mktemp("work")
 
 
+def untrained(network, heads, examples, settings, first=None, folder=None):
+    """In place of `loop.train`, most of whose time is the compiler's: random weights, pruned and with ranges."""
+    shapes = jax.eval_shape(
+        steps.compiled_initial(network, heads, None, None, examples.features.shape[1], 0), jax.random.key(1))
+    generator = np.random.default_rng(settings.seed)
+    weights = {name: generator.normal(0, 0.1, shape.shape).astype(np.float32) for name, shape in shapes.items()}
+    weights |= first or {}
+    if settings.pruning:
+        masks = pruning.masks(weights, network.prunable, 1 - settings.pruning.density, settings.pruning, None, 0)
+        weights |= {name: weights[name] * mask for name, mask in masks.items()}
+    ranges = None
+    if settings.quantization:
+        ranges = quantization.measure(
+            network, weights, examples.features[-500:], examples.reset[-500:], settings.quantization)
+    return loop.Trained(weights, ranges, [], 0)
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """The studies can be imported, and train for an epoch or two."""
+    """The studies can be imported, and do all but train."""
     monkeypatch.syspath_prepend(str(ROOT / "python" / "studies"))
-    import chain
     import days
     import risk
     import trading
 
-    def shorten(module, *names, epochs=1):
-        for name in names:
-            short = dataclasses.replace(getattr(module, name), epochs=epochs, lanes=8, burn_in=50, least_settled=0.0)
-            monkeypatch.setattr(module, name, short)
-
-    shorten(chain, "TEACHER", "STUDENT", "QUANTISED", epochs=2)
-    shorten(risk, "SETTINGS")
-    shorten(trading, "DIRECTION")
+    monkeypatch.setattr(loop, "train", untrained)
     monkeypatch.setattr(risk, "SEEDS", (1,))
     monkeypatch.setattr(trading, "FEES", (0.1,))
-    monkeypatch.setattr(trading, "POLICIES", {
-        name: (dataclasses.replace(settings, epochs=2, lanes=8, steps=25, burn_in=50), how)
-        for name, (settings, how) in trading.POLICIES.items()})
     monkeypatch.setattr(days, "DAYS", {"SIM1": days.Day((10, 20), (None, None), 1, 6.5)})
+    monkeypatch.setattr(baselines, "logistic", baselines.persistence)
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
 
 
@@ -61,14 +72,12 @@ def run(study, *arguments):
 
 def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path, monkeypatch, capsys):
     import btcusdt
-    import chain
 
     monkeypatch.setattr(btcusdt, "SEEDS", (1,))
     monkeypatch.setattr(btcusdt, "HORIZONS", (10, 20))
     monkeypatch.setattr(btcusdt, "ALPHAS", (None, None))
     monkeypatch.setattr(btcusdt, "DENSITIES", (0.1,))
-    monkeypatch.setattr(btcusdt, "STUDENT", networks.make("lstm", units=(16,), dense=(16,)))
-    monkeypatch.setattr(btcusdt, "COURSE", chain.Course(dense=1, pruned=2))
+    monkeypatch.setattr(btcusdt, "STUDENT", networks.make("mlp", dense=(16,)))
     model = tmp_path / "small.onnx"
     run(btcusdt, feed, "--work", work, "--model", model, "--also", feed)
     printed = capsys.readouterr().out
@@ -82,11 +91,24 @@ def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path,
     ("risk", ["Kupiec p", "GRU, seed 1, × "]),
     ("trading", ["direct reinforcement pruned", "PPO of three positions", "after a delay of"])])
 def test_a_study_prints_its_tables_and_draws(feed, work, tmp_path, name, heads, capsys):
-    import importlib
-
     study = importlib.import_module(name)
     run(study, feed, "--work", work, "--plot", tmp_path / "figure.png")
     printed = capsys.readouterr().out
     for head in heads:
         assert head in printed
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(feed, work, tmp_path):
+    import recorded
+
+    data, feeds = recorded.load(feed, work)
+    same, none = recorded.load(work / "features", tmp_path)
+    assert feeds == [feed] and none == [] and (same.features == data.features).all()
+    with pytest.raises(DataError, match="another recording"):
+        recorded.load(work / "features", work)
+
+
+def test_a_recording_that_is_not_there_is_one_line(tmp_path):
+    command = [sys.executable, ROOT / "python/studies/risk.py", tmp_path / "day.zip", "--work", tmp_path / "work"]
+    one_line(subprocess.run(command, capture_output=True, text=True), 1, "day.zip")
