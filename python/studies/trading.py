@@ -130,7 +130,7 @@ def judged(problem: Problem, market: Market, positions: dict[str, tuple[np.ndarr
     print(backtest.table([backtest.judge(label, account, rate) for label, account in accounts.items()]), "\n")
     print(markdown_table(delays), "\n")
     if path:
-        curves = {label: account.equity for label, account in accounts.items()}
+        curves = {name: accounts[name].equity for name in positions}
         plots.equity_plot(path, curves, f"{problem.data.instrument}, fee of {FEES[-1]:g} basis points")
 
 
