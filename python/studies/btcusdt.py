@@ -1,9 +1,10 @@
 """BTCUSDT futures, book ticker and trades: what pruning costs, at 20 and 100 ticks.
 
-    martlet features btcusdt.dbn.zst --out FEATURES
-    python python/studies/btcusdt.py FEATURES --work DIR [--plot FILE.png]
+    python python/studies/btcusdt.py usdm_btcusdt_20240808.gz --work DIR --model models/btcusdt.onnx \
+        --also spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz
 
-Prints Markdown tables. What is finished is not done again, so the command can be stopped and repeated.
+Prints Markdown tables; among the last ones those that compare the training code's scores with those of `martlet score`
+over the feed. What is finished is not done again, so the command can be stopped and repeated.
 """
 
 from __future__ import annotations
@@ -16,27 +17,32 @@ import chain
 import frontier
 import numpy as np
 import onnx
+import recorded
 from study import Study
 
-from martlet.training import baselines, data, export, networks
+from martlet.training import baselines, data, engine, export, networks
+from martlet.training.report import markdown_table
 
 HORIZONS, ALPHAS = (20, 100), (1e-6, 5e-6)
 SEEDS = (1, 2, 3)
 STUDENT = networks.make("lstm", units=(64,), dense=(128,), input_dropout=0.05, dropout=0.1)
 COURSE = chain.Course(dense=5, pruned=8, fixed_from=0.6, learning_rate=5e-3)
 DENSITIES = (0.1, 0.05)
+SHIPPED = "LSTM fp32 10%"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("features", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
-    parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
-    parser.add_argument("--model", type=pathlib.Path, help="writes the first seed's student of 10 % in floats there")
-    parser.add_argument("--plot", type=pathlib.Path, help="the frontier at 100 ticks as a PNG")
-    options = parser.parse_args()
-    problem = data.prepare(data.Data.load(options.features), HORIZONS, alphas=list(ALPHAS))
-    study = Study(options.work, problem, list(range(len(HORIZONS))))
+def make_parser() -> argparse.ArgumentParser:
+    parser = recorded.make_parser(__doc__)
+    parser.add_argument("--model", type=pathlib.Path, metavar="FILE.onnx",
+                        help="writes the first seed's student of 10 % in floats there")
+    parser.add_argument("--also", type=pathlib.Path, nargs="+", default=[], metavar="FEED",
+                        help="recordings of any kind on which that student is judged as it is, with `martlet score`")
+    return parser
+
+
+def main(options: argparse.Namespace) -> None:
+    loaded, feeds = recorded.load(options.source, options.work)
+    study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=list(ALPHAS)), list(range(len(HORIZONS))))
     trees = add_baselines(study)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS[:2], [trees])
@@ -47,13 +53,26 @@ def main() -> None:
         print(chain.losses(study, [(f"LSTM {variant}", "LSTM fp32 dense") for variant in variants], column), "\n")
         others = ("teacher", "persistence", "logistic", "trees")
         print(chain.losses(study, [("LSTM int8 10%", other) for other in others], column), "\n")
-    if options.feed:
-        for name in ("LSTM fp32 10%", "LSTM int8 10%"):
-            print(study.reproduced(name, study.rows[name]["file"], options.feed), "\n")
+    for name in (SHIPPED, "LSTM int8 10%") if feeds else ():
+        print(study.reproduced(name, study.rows[name]["file"], feeds), "\n")
+    if options.also:
+        print(elsewhere(study.rows[SHIPPED]["file"], options.also, options.work), "\n")
     if options.model:
-        ship(study.rows["LSTM fp32 10%"]["file"], options.model)
+        ship(study.rows[SHIPPED]["file"], options.model)
     if options.plot:
         frontier.plot(study, len(HORIZONS) - 1, options.plot, f"BTCUSDT, {HORIZONS[-1]} ticks")
+
+
+def elsewhere(model: pathlib.Path, recordings: list[pathlib.Path], work: pathlib.Path) -> str:
+    """A table of what `martlet score` says of the model over whole recordings that it has not seen."""
+    rows = [["recording", "horizon", "ticks", "macro F1", "of persistence", "accuracy", "of persistence"]]
+    for recording in recordings:
+        name = recording.name.split(".")[0]
+        report = engine.score([recorded.feed(recording, work / "also" / name)], model, 0.0)
+        rows += [[name, f"{one['ticks']} ticks", f"{one['evaluated']:,}",
+                  *(f"{one[key]:.3f}" for key in ("macro_f1", "persistence_macro_f1", "accuracy",
+                                                  "persistence_accuracy"))] for one in report["horizons"]]
+    return markdown_table(rows)
 
 
 def ship(file: pathlib.Path, path: pathlib.Path) -> None:
@@ -78,4 +97,4 @@ def add_baselines(study: Study) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    recorded.start(main, make_parser())

@@ -1,20 +1,20 @@
 """GOOG's day of ten levels: the chain from an ensemble to a pruned int8 student, beside all baselines.
 
-    martlet features goog.dbn.zst --out FEATURES
-    python python/studies/goog.py FEATURES --work DIR --plot docs/frontier_goog.png
+    python python/studies/goog.py LOBSTER_SampleFile_GOOG_2012-06-21_10.zip --work DIR --plot docs/frontier_goog.png
 
-Prints Markdown tables. What is finished is not done again, so the command can be stopped and repeated.
+Prints Markdown tables; the last one compares the training code's scores with those of `martlet score` over the feed.
+What is finished is not done again, so the command can be stopped and repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 import chain
 import frontier
 import numpy as np
 import peers
+import recorded
 from study import Study
 
 from martlet.training import baselines, data, networks
@@ -34,15 +34,14 @@ STUDENTS = {
 COMPRESSED = ["LSTM int8 50%", "MLP int8 50%", "wide int8 10%"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("features", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="keeps what is finished")
-    parser.add_argument("--plot", type=pathlib.Path, help="the frontier as a PNG")
-    parser.add_argument("--feed", type=pathlib.Path, help="the feed: compares the scores of `martlet score` over it")
+def make_parser() -> argparse.ArgumentParser:
+    parser = recorded.make_parser(__doc__)
     parser.add_argument("--without-peers", action="store_true", help="leaves BiN-C(TABL) and DeepLOB out")
-    options = parser.parse_args()
-    loaded = data.Data.load(options.features)
+    return parser
+
+
+def main(options: argparse.Namespace) -> None:
+    loaded, feeds = recorded.load(options.source, options.work)
     study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=[ALPHA] * len(HORIZONS)), [COLUMN])
     trees = add_baselines(study)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
@@ -58,11 +57,11 @@ def main() -> None:
     others = ["teacher", "persistence", "logistic", "trees"] + ([] if options.without_peers else ["BiN-C(TABL)"])
     print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
     if not options.without_peers:
-        print(peers.table(study, COMPRESSED, COLUMN))
+        print(peers.table(study, COMPRESSED, COLUMN), "\n")
     if options.plot:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
-    if options.feed:
-        print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], options.feed))
+    if feeds:
+        print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], feeds))
 
 
 def add_baselines(study: Study) -> np.ndarray:
@@ -87,4 +86,4 @@ def add_baselines(study: Study) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    recorded.start(main, make_parser())

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 import sys
 from collections.abc import Callable
-
-# One thread, so that sums are added in one order; must be set before JAX starts.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
 import numpy as np
 import onnx
@@ -152,15 +148,15 @@ class Study:
             return row | {"prunable": pruning.density(trained.weights, network.prunable)}
         return self.kept_json(name, make)
 
-    def reproduced(self, name: str, path: pathlib.Path, feed: pathlib.Path) -> str:
-        """A table of what `martlet score` says of the file over the feed, and of this Python's scores on the same
+    def reproduced(self, name: str, path: pathlib.Path, feeds: list[pathlib.Path]) -> str:
+        """A table of what `martlet score` says of the file over the feeds, and of this Python's scores on the same
         ticks: of floats by the training code, of bytes by the integer reference. They have to agree."""
         model, found = onnx.load(path), {"probabilities": self.predictions[name][0]}
         is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
         def make():
             judged = evaluation.exact_outputs(model, self.problem, found) if is_integer else found
-            return evaluation.check_score(path, [feed], self.problem, judged["probabilities"], is_integer)
+            return evaluation.check_score(path, feeds, self.problem, judged["probabilities"], is_integer)
         check = self.kept_json(f"{path.relative_to(self.folder).with_suffix('')}-check", make)
         by = "integer reference" if is_integer else "training code"
         rows = [[row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",

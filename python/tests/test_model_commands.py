@@ -1,6 +1,8 @@
 """The tools for a model file: what they say of it, that they find a model that computes something else, and how they fail."""
 
 import json
+import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 from martlet import model_verify
 from onnx import TensorProto, helper, numpy_helper
 
-from support import BIN, MODEL, MULTIHEAD, martlet, one_line
+from support import BIN, FEEDS, MODEL, martlet, one_line
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
 NO_PYTHON = {"MARTLET_PYTHON": ""}
@@ -122,13 +124,25 @@ def test_without_stored_data_the_inputs_are_random(models, tmp_path):
     assert statuses(report)["ONNX Runtime"] == "skipped"
 
 
-@pytest.mark.parametrize("path, outputs", [(MODEL, 1), (MULTIHEAD, 7)], ids=lambda value: getattr(value, "stem", None))
-def test_the_shipped_models_are_verified(path, outputs):
+@pytest.mark.parametrize("path", sorted(MODEL.parent.glob("*.onnx")), ids=lambda path: path.stem)
+def test_the_shipped_models_are_verified(path):
     report, _ = verify(path, env={"MARTLET_PYTHON": sys.executable})
-    found = statuses(report)
-    assert "failed" not in found.values()
-    checked = {name.rsplit(", ", 1)[1] for name in found if name.startswith("ONNX Runtime ")}
-    assert len([name for name in checked if not name.startswith("state_")]) == outputs
+    assert "failed" not in statuses(report).values()
+    compared = [check for check in report["checks"] if check["name"].startswith("ONNX Runtime ")]
+    outputs = {check["name"].rsplit(", ", 1)[1] for check in compared}
+    assert outputs >= {output.name for output in onnx.load(path).graph.output if not output.name.startswith("state_")}
+    assert all(check["status"] == "passed" and check["detail"].endswith("limit 1e-05") for check in compared)
+
+
+@pytest.mark.skipif(not FEEDS, reason="MARTLET_FEEDS is not set")
+def test_the_card_of_btcusdt_says_what_its_file_scores(tmp_path):
+    feed, model = tmp_path / "btcusdt.dbn.zst", MODEL.with_stem("btcusdt")
+    martlet("convert", "--from", "binance", pathlib.Path(FEEDS) / "binance/usdm_btcusdt_20240808.gz", "--out", feed)
+    report = json.loads(martlet("score", feed, "--model", model, "--passes", 1, "--json").stdout)
+    stated = re.search(r"without options gives (0\.\d{4}) and (0\.\d{4})", model.with_suffix(".md").read_text())
+    assert report["evaluated"].startswith("from the end of the model's training "), "it knows the feed that it was trained on"
+    assert [row["ticks"] for row in report["horizons"]] == [20, 100]
+    assert [row["macro_f1"] for row in report["horizons"]] == pytest.approx([float(one) for one in stated.groups()], abs=1e-4)
 
 
 def test_a_free_graph_is_verified_and_timed(free_graph):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,10 +179,15 @@ def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None
 
 def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None) -> loop.Trained:
     """Trains, or reads what an earlier run has finished; an interrupted training goes on from its checkpoint."""
+    return kept(folder, lambda: loop.train(
+        job.network, job.heads, examples_of(job, problem, taught), job.settings, folder=folder))
+
+
+def kept(folder: pathlib.Path, train: Callable[[], loop.Trained]) -> loop.Trained:
+    """What was trained in the folder, or is now."""
     finished = folder / "trained.npz"
     if not finished.exists():
-        result = loop.train(job.network, job.heads, examples_of(job, problem, taught), job.settings, folder=folder)
-        result.save(folder / "new.npz")
+        train().save(folder / "new.npz")
         (folder / "new.npz").replace(finished)
     return loop.Trained.load(finished)
 

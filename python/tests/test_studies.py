@@ -1,0 +1,114 @@
+"""The studies from a feed to their tables, on a small simulated one but for the training."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+jax = pytest.importorskip("jax")
+pytest.importorskip("lightgbm")
+
+from martlet.training import baselines, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
+from martlet.training.data import DataError  # noqa: E402
+from run_support import quick_compiler  # noqa: E402, F401
+from support import BIN, ROOT, martlet, one_line  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not BIN, reason="MARTLET_BIN is not set")
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("feed") / "sim.dbn.zst"
+    martlet("simulate", "--seed", 5, "--events", 6_000, "--out", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Of all studies of the feed: they share its features."""
+    return tmp_path_factory.mktemp("work")
+
+
+def untrained(network, heads, examples, settings, first=None, folder=None):
+    """In place of `loop.train`, most of whose time is the compiler's: random weights, pruned and with ranges."""
+    shapes = jax.eval_shape(
+        steps.compiled_initial(network, heads, None, None, examples.features.shape[1], 0), jax.random.key(1))
+    generator = np.random.default_rng(settings.seed)
+    weights = {name: generator.normal(0, 0.1, shape.shape).astype(np.float32) for name, shape in shapes.items()}
+    weights |= first or {}
+    if settings.pruning:
+        masks = pruning.masks(weights, network.prunable, 1 - settings.pruning.density, settings.pruning, None, 0)
+        weights |= {name: weights[name] * mask for name, mask in masks.items()}
+    ranges = None
+    if settings.quantization:
+        ranges = quantization.measure(
+            network, weights, examples.features[-500:], examples.reset[-500:], settings.quantization)
+    return loop.Trained(weights, ranges, [], 0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The studies can be imported, and do all but train."""
+    monkeypatch.syspath_prepend(str(ROOT / "python" / "studies"))
+    import days
+    import risk
+    import trading
+
+    monkeypatch.setattr(loop, "train", untrained)
+    monkeypatch.setattr(risk, "SEEDS", (1,))
+    monkeypatch.setattr(trading, "FEES", (0.1,))
+    monkeypatch.setattr(days, "DAYS", {"SIM1": days.Day((10, 20), (None, None), 1, 6.5)})
+    monkeypatch.setattr(baselines, "logistic", baselines.persistence)
+    monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
+
+
+def run(study, *arguments):
+    study.main(study.make_parser().parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path, monkeypatch, capsys):
+    import btcusdt
+
+    monkeypatch.setattr(btcusdt, "SEEDS", (1,))
+    monkeypatch.setattr(btcusdt, "HORIZONS", (10, 20))
+    monkeypatch.setattr(btcusdt, "ALPHAS", (None, None))
+    monkeypatch.setattr(btcusdt, "DENSITIES", (0.1,))
+    monkeypatch.setattr(btcusdt, "STUDENT", networks.make("mlp", dense=(16,)))
+    model = tmp_path / "small.onnx"
+    run(btcusdt, feed, "--work", work, "--model", model, "--also", feed)
+    printed = capsys.readouterr().out
+    for head in ("macro F1, training code", "macro F1, integer reference", "of persistence"):
+        assert head in printed
+    name = next(entry.value for entry in onnx.load(model).metadata_props if entry.key == "martlet.name")
+    assert json.loads(name) == "small"
+
+
+@pytest.mark.parametrize("name, heads", [
+    ("risk", ["Kupiec p", "GRU, seed 1, × "]),
+    ("trading", ["direct reinforcement pruned", "PPO of three positions", "after a delay of"])])
+def test_a_study_prints_its_tables_and_draws(feed, work, tmp_path, name, heads, capsys):
+    study = importlib.import_module(name)
+    run(study, feed, "--work", work, "--plot", tmp_path / "figure.png")
+    printed = capsys.readouterr().out
+    for head in heads:
+        assert head in printed
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(feed, work, tmp_path):
+    import recorded
+
+    data, feeds = recorded.load(feed, work)
+    same, none = recorded.load(work / "features", tmp_path)
+    assert feeds == [feed] and none == [] and (same.features == data.features).all()
+    with pytest.raises(DataError, match="another recording"):
+        recorded.load(work / "features", work)
+
+
+def test_a_recording_that_is_not_there_is_one_line(tmp_path):
+    command = [sys.executable, ROOT / "python/studies/risk.py", tmp_path / "day.zip", "--work", tmp_path / "work"]
+    one_line(subprocess.run(command, capture_output=True, text=True), 1, "day.zip")
