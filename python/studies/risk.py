@@ -19,6 +19,7 @@ import recorded
 
 from martlet.training import loop, plots, risk, stages
 from martlet.training.data import Problem
+from martlet.training.report import markdown_table
 from martlet.training.risk import Forecast
 
 HEADS = ("volatility", "value_at_risk", "expected_shortfall")
@@ -42,7 +43,7 @@ def main(options: argparse.Namespace) -> None:
         models = [Forecast.of(f"GRU, seed {seed}", found, column) for seed, found in zip(SEEDS, outputs)]
         found = forecasts(problem, column, models)
         scores = [risk.evaluate(one, returns, ahead, test) for one in found]
-        print(f"{data.instrument}, {horizon}\n\n{risk.table(scores)}\n")
+        print(f"{data.instrument}, {horizon}\n\n{markdown_table(risk.table(scores))}\n")
         if options.plot and column == day.column:
             draw(options.plot, found[3], found[5], returns, risk.non_overlapping(test, ahead),
                  f"{data.instrument}, {horizon}: value at risk at 95 %")

@@ -127,7 +127,8 @@ def judged(problem: Problem, market: Market, positions: dict[str, tuple[np.ndarr
             late = [simulate(part, delayed(part, targets[test], times, delay * 10**6), 0, band) for delay in DELAYS]
             delays.append([label, *(f"{one.equity[-1] / BASIS_POINT:.1f}" for one in late)])
     rate = backtest.ticks_per_day(times, day.hours)
-    print(backtest.table([backtest.judge(label, account, rate) for label, account in accounts.items()]), "\n")
+    print(markdown_table(backtest.table(
+        [backtest.judge(label, account, rate) for label, account in accounts.items()])), "\n")
     print(markdown_table(delays), "\n")
     if path:
         curves = {name: accounts[name].equity for name in positions}

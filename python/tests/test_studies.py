@@ -88,8 +88,8 @@ def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path,
 
 
 @pytest.mark.parametrize("name, heads", [
-    ("risk", ["Kupiec p", "GRU, seed 1, × "]),
-    ("trading", ["direct reinforcement pruned", "PPO of three positions", "after a delay of"])])
+    ("risk", ["| Kupiec p |", "GRU, seed 1, × "]),
+    ("trading", ["| net, bps [95 %] |", "direct reinforcement pruned", "PPO of three positions", "after a delay of"])])
 def test_a_study_prints_its_tables_and_draws(feed, work, tmp_path, name, heads, capsys):
     study = importlib.import_module(name)
     run(study, feed, "--work", work, "--plot", tmp_path / "figure.png")

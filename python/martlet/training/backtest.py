@@ -162,7 +162,7 @@ def plain(rows: Sequence[Judgement]) -> list[dict]:
 def table(rows: Sequence[Judgement]) -> list[list[str]]:
     """A head and a row for each, for a report; returns, costs and drawdown in basis points of a whole position."""
     lines = [["positions", "net, bps [95 %]", "gross", "costs", "Sharpe/tick", "Sharpe/day", "mean size",
-              "turnover",              "fee left, bps", "drawdown", "trades", "hits"]]
+              "turnover", "fee left, bps", "drawdown", "trades", "hits"]]
     for row in rows:
         net, low, high = (1e4 * value for value in (row.net.value, row.net.low, row.net.high))
         hits = "–" if np.isnan(row.hit_rate) else f"{100 * row.hit_rate:.0f} %"
