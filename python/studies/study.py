@@ -134,9 +134,11 @@ class Study:
     def exported(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> pathlib.Path:
         """The model's file, which decides as it was judged: the tilt is in the last bias."""
         shares = [baselines.prior(self.problem, column, True) for column in range(self.heads.horizons)]
+        metadata = stages.metadata(name.replace("/", "-"), self.problem, {})
+        del metadata["metrics"]  # There are none of a single file: all seeds are judged together.
         model = export.to_onnx(
             network, self.heads, stages.tilted_weights(trained.weights, shares, exponents), self.problem.mean,
-            self.problem.scale, stages.metadata(name.replace("/", "-"), self.problem, {}), trained.ranges, LIMIT)
+            self.problem.scale, metadata, trained.ranges, LIMIT)
         path = self.folder / f"{name}.onnx"
         export.save(model, path)
         return path
