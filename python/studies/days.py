@@ -39,7 +39,7 @@ def load(options: argparse.Namespace) -> tuple[Day, Data]:
 
 def job(day: Day, data: Data, heads: tuple[str, ...], settings: Settings) -> tuple[Problem, stages.Job]:
     """The day's problem, and a GRU of 32 units with these heads on it."""
-    config = Config("study", DataSettings(horizons=day.horizons, alphas=day.alphas),
-                    {"kind": "gru", "units": (32,), "dense": (64,)}, HeadSettings(heads), settings)
+    config = Config("study", DataSettings(horizons=day.horizons, alphas=day.alphas), heads=HeadSettings(heads),
+                    network={"kind": "gru", "units": (32,), "dense": (64,)}, training=settings)
     problem = stages.problem_of(config, data)
     return problem, stages.student_job(config, problem, is_taught=False, seed=settings.seed)
