@@ -77,7 +77,7 @@ test: setup-test ## Build and run every test
 	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) MARTLET_ONNX_SUITE=$(ONNX_SUITE) \
 		$(SWIFT) test --skip-build
 	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
-	@MARTLET_ONNX_SUITE=$(ONNX_SUITE) $(MAKE) --no-print-directory fuzz-smoke
+	@$(MAKE) --no-print-directory fuzz-smoke
 	@$(MAKE) --no-print-directory bench-smoke
 
 # Torch has a virtual environment of its own, because of its size.
@@ -136,10 +136,10 @@ train: build $(VENV)/.stamp ## Train the default model anew from the repository'
 		--save $(dir $(MODEL))
 
 .PHONY: fuzz-smoke
-fuzz-smoke: setup ## Fuzz the decoders and the importer for some seconds each
+fuzz-smoke: setup-test ## Fuzz the decoders and the importer for some seconds each
 	@Tests/Fuzz/DBN/run.sh 10
 	@Tests/Fuzz/Wire/run.sh 10
-	@Tests/Fuzz/ONNX/run.sh 10
+	@MARTLET_ONNX_SUITE=$(ONNX_SUITE) Tests/Fuzz/ONNX/run.sh 10
 
 .PHONY: tsan
 tsan: setup-test ## Run the ring's and the pipeline's tests under ThreadSanitizer

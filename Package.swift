@@ -79,7 +79,7 @@ let package = Package(
         hot("Pipeline", ["MarketData", "RingBuffer", "Wire", "Features", "Inference", "CPlatform"]),
         cold("Feeds", ["MarketData", "DBN", "CZlib"]),
         hot("Recorder", ["DBN", "Feeds", "Features", "Wire", "Pipeline", "MarketData", "Inference", "CPlatform"]),
-        hot("Transport", ["ZeroMQ", "Wire", "Pipeline"]),
+        hot("Transport", ["ZeroMQ", "Pipeline"]),
         .executableTarget(
             name: "martlet",
             dependencies: [

@@ -6,9 +6,7 @@ enum DefinitionLayout {
     static let captureTimestamp = 16
     static let tickSize = 24
     static let lotSize3 = 80
-    static let lotSizeBefore3 = 88
     static let rawSymbol3 = 238
-    static let rawSymbolBefore3 = 200
     static let instrumentClass3 = 487
 
     /// A run of bytes that an older version has at another place.

@@ -82,9 +82,6 @@ struct RecordLengthTable: ~Copyable {
 }
 
 extension Record {
-    /// Bytes of the longest record: a version 3 definition with a send timestamp.
-    public static var knownByteCountMax: Int { 528 }
-
     /// The clock by which DBN indexes this record: `ts_recv` where the record type has one, else `ts_event`;
     /// nil where it is undefined or the record is too short for it. Nanoseconds since the epoch.
     public var indexTimestamp: UInt64? {

@@ -44,9 +44,6 @@ public struct EditableModel: Sendable {
         try Graph(onnx: try serialized(), limits: limits)
     }
 
-    /// Nodes of the graph, which are counted from 0 in the order of the file.
-    public var nodeCount: Int { proto.graph.node.count }
-
     // MARK: Names
 
     /// A name that no value and no node has: `stem`, or `stem` with a number behind it.

@@ -3,8 +3,8 @@ import Foundation
 /// Files that must be there before anything begins. A pipe is none: most commands read their input more than once.
 func checkReadable(_ paths: [String]) throws {
     for path in paths {
-        guard FileManager.default.isReadableFile(atPath: path) else {
-            throw CommandError(.noInput, "\(path): the file cannot be opened")
+        guard access(path, R_OK) == 0 else {
+            throw CommandError(.noInput, "\(path): the file cannot be opened: \(String(cString: strerror(errno)))")
         }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {

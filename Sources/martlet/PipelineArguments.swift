@@ -17,7 +17,7 @@ struct PipelineArguments: ParsableArguments {
     @Option(help: "The model's name in the signal topics. Default: the file's name without its ending.")
     var name: String?
 
-    @Option(help: "Worker threads; instruments are spread over them. Default: 1.")
+    @Option(help: "Workers, among whom instruments are spread: a thread each, but for score. Default: 1.")
     var workers: Int?
 
     @Option(

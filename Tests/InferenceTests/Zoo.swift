@@ -2,7 +2,7 @@ import Foundation
 import Inference
 import Testing
 
-/// A model that `python/oracles/make_models.py` made, its inputs and the outputs that ONNX Runtime gave.
+/// A model that `python/oracles/make_models.py` or `make_windows.py` made, its inputs and the outputs that ONNX Runtime gave.
 struct ZooModel: Sendable, CustomTestStringConvertible {
     let name: String
     let bytes: [UInt8]

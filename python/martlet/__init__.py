@@ -1,10 +1,11 @@
 """Martlet in Python: the wire format with NumPy, a subscriber, and the trainer of models.
 
     import martlet
+    from martlet import wire
 
-    for topic, header, signals in martlet.subscribe("tcp://127.0.0.1:5556", "sig/"):
-        last = signals[-1]
-        print(topic, last["direction"], last["probability_up"])
+    for packet in martlet.subscribe("tcp://127.0.0.1:5557", "sig/"):
+        for signal in packet.of_type(wire.SIGNAL_TYPE):
+            print(packet.topic, signal["direction"], signal["probability_up"])
 """
 
 from .subscriber import Subscription, subscribe

@@ -47,14 +47,15 @@ def test_a_row_has_medians_spread_and_ratio(compare):
     assert cells["Martlet p50"] == "2.00 [1.00–9.00]"
     assert cells["ONNX Runtime p50"] == "20.0 [10.0–90.0]"
     assert cells["ratio"] == "10.00"
-    assert cells["critical path"] == "–"
+    assert cells["critical path p50"] == cells["critical path p99"] == "–"
     assert compare.as_markdown([heading, row]).count("\n") == 2
 
 
 def test_a_program_given_as_peer_and_a_martlet_are_measured(compare, models, tmp_path):
     martlet, peer = tmp_path / "martlet", tmp_path / "peer"
     answer = (
-        '{"p50_ns": 500, "p99_ns": 700, "p999_ns": 900, "timer_ns": 20, "macs": 1, "critical_path_p50_ns": 300, "checksum": 0}')
+        '{"p50_ns": 500, "p99_ns": 700, "p999_ns": 900, "timer_ns": 20, "macs": 1, "critical_path_p50_ns": 300, '
+        '"critical_path_p99_ns": 400, "checksum": 0}')
     martlet.write_text(f"#!/bin/sh\n[ \"$1 $2 $4\" = 'model bench --json' ] && echo '{answer}'\n")
     peer.write_text("#!/bin/sh\necho c_lstm.dense 1500 1700\n")
     martlet.chmod(0o755)
@@ -64,7 +65,7 @@ def test_a_program_given_as_peer_and_a_martlet_are_measured(compare, models, tmp
         tmp_path / "build", "--markdown", tmp_path / "table.md", PEER=str(peer))
     rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith("c_lstm.")}
     assert "c_lstm.dense: Martlet is off by" in result.stdout, "it computed something else"
-    assert "0.300" in rows["c_lstm.dense"]
+    assert rows["c_lstm.dense"].split()[5:9] == ["0.300", "[0.300–0.300]", "0.400", "[0.400–0.400]"]
     assert rows["c_lstm.dense"].split()[-4:] == ["1.50", "[1.50–1.50]", "1.70", "3.00"]
     assert rows["c_lstm.int8"].split()[-3:] == ["–", "–", "–"]
     assert "| c_lstm.dense |" in (tmp_path / "table.md").read_text()

@@ -133,8 +133,8 @@ class Results:
         values = self.times.get((model, contestant), {}).get(key)
         return statistics.median(values) if values else None
 
-    def cell(self, model, contestant):
-        values = self.times.get((model, contestant), {}).get("p50_ns")
+    def cell(self, model, contestant, key="p50_ns"):
+        values = self.times.get((model, contestant), {}).get(key)
         if not values:
             return "–"
         return f"{digits(statistics.median(values))} [{digits(min(values))}–{digits(max(values))}]"
@@ -165,7 +165,7 @@ def run_martlet(results, command, models, line):
     text = run([*command, "model", "bench", models / line["file"], "--json"])
     if text:
         values = json.loads(text)
-        keys = [*Results.KEYS, "critical_path_p50_ns"]
+        keys = [*Results.KEYS, "critical_path_p50_ns", "critical_path_p99_ns"]
         times = {key: values[key] for key in keys if values.get(key) is not None}
         model = f"{line['name']}.{line['variant']}"
         results.add(model, "Martlet", times, values.get("timer_ns"))
@@ -216,7 +216,7 @@ def table(results, lines):
     peers = [name for name in ("ONNX Runtime", "PEER", "LightGBM", "lleaves") if any(key[1] == name for key in results.times)]
     has_martlet = any(key[1] == "Martlet" for key in results.times)
     heading = ["model", "multiply-adds"]
-    heading += ["Martlet p50", "p99", "critical path"] if has_martlet else []
+    heading += ["Martlet p50", "p99", "critical path p50", "critical path p99"] if has_martlet else []
     for peer in peers:
         heading += [f"{peer} p50", "p99", *(["ratio"] if has_martlet else [])]
     rows = [heading]
@@ -230,7 +230,8 @@ def table(results, lines):
             return "–" if value is None else digits(value)
 
         if has_martlet:
-            row += [results.cell(model, "Martlet"), shown("Martlet", "p99_ns"), shown("Martlet", "critical_path_p50_ns")]
+            row += [results.cell(model, "Martlet"), shown("Martlet", "p99_ns"),
+                    *(results.cell(model, "Martlet", f"critical_path_{key}") for key in ("p50_ns", "p99_ns"))]
         for peer in peers:
             row += [results.cell(model, peer), shown(peer, "p99_ns")]
             theirs = results.median(model, peer)
@@ -255,7 +256,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=pathlib.Path)
     parser.add_argument("--martlet", help="the program to measure")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--milliseconds", type=int, default=200, help="aimed length of one run of a peer")
     parser.add_argument("--core", type=int, default=(os.cpu_count() or 1) - 1, help="CPU that the peers run on")
     parser.add_argument("--only", nargs="+", help="names of models, with or without their variant")

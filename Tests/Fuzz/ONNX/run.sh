@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the fuzz target of modules ONNX and Inference with libFuzzer and AddressSanitizer and runs it.
 #   run.sh [SECONDS]      default 20
-# The seeds are the golden models and, where MARTLET_ONNX_SUITE names them, ONNX's own test cases. New inputs are kept in the build folder; a failing input is written to failures/
-# and belongs into a unit test.
+# The seeds are the golden models and, where MARTLET_ONNX_SUITE names them, ONNX's own test cases. New inputs are kept in
+# the build folder; a failing input is written to failures/ and belongs into a unit test.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)

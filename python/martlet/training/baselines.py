@@ -165,12 +165,3 @@ def tilted(problem: Problem, probabilities: np.ndarray, is_mirrored: bool = Fals
         values = tilt(result[:, column], chosen[-1])
         result[:, column] = values / values.sum(axis=1, keepdims=True)
     return result, chosen
-
-
-def all_baselines(problem: Problem, seeds: tuple[int, ...] = (1,)) -> dict[str, np.ndarray]:
-    """Probabilities [S, N, H, 3] by name; S is 1 where nothing is drawn. What learns stands there tilted too."""
-    result = {"majority": majority(problem)[None], "persistence": persistence(problem)[None]}
-    for name, seeded in (("logistic", [logistic(problem)]), ("trees", [trees(problem, seed) for seed in seeds])):
-        result[name] = np.stack(seeded)
-        result[f"{name}, tilted"] = np.stack([tilted(problem, probabilities)[0] for probabilities in seeded])
-    return result

@@ -31,8 +31,9 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
     _add_run_options(run)
 
-    reproduce = commands.add_parser("reproduce", help="train a shipped model anew, from the configuration in its card")
-    reproduce.add_argument("name", metavar="NAME", help="models/NAME.md is its card")
+    reproduce = commands.add_parser("reproduce", help="train a model anew from the configuration in its card")
+    reproduce.add_argument("name", metavar="NAME", help="models/NAME.md is its card, as of default, multihead and lstm-a; btcusdt is "
+                                                        "made by python/studies/btcusdt.py")
     reproduce.add_argument("--models", type=pathlib.Path, default=pathlib.Path("models"), metavar="DIR")
     _add_run_options(reproduce)
 
