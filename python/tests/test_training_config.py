@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("jax")
 yaml = pytest.importorskip("yaml")
 
-from martlet.training import card, config, heads, stages  # noqa: E402
+from martlet.training import card, config, heads, run, stages  # noqa: E402
 from martlet.training.config import ConfigError  # noqa: E402
 from support import ROOT  # noqa: E402
 
@@ -139,7 +139,7 @@ def test_the_card_of_the_shipped_multihead_model_holds_its_configuration():
 
 
 def test_the_configurations_are_there():
-    assert {path.stem for path in CONFIGS} >= {"default", "goog", "btcusdt", "multihead", "lstm-a"}
+    assert {path.stem for path in CONFIGS} >= {"default", "goog", "btcusdt-int8", "multihead", "lstm-a"}
     lstm = config.load(ROOT / "python" / "configs" / "lstm-a.yaml")
     assert lstm.network["units"] == [100, 100] and lstm.pruning.density <= 0.1
 
@@ -157,9 +157,11 @@ def test_blocks_are_those_of_the_precision():
     assert stages.expanded is config.expanded
 
 
-def test_a_variable_that_is_not_set_is_named(monkeypatch):
+@pytest.mark.parametrize("key", ["feeds", "folder"])
+def test_a_variable_that_is_not_set_is_named_with_its_key(monkeypatch, tmp_path, key):
     monkeypatch.setenv("SET", "/there")
     monkeypatch.delenv("UNSET", raising=False)
-    assert str(config.expanded("$SET/a")) == "/there/a"
-    with pytest.raises(ConfigError, match=r"\$UNSET/a names a variable that is not set"):
-        config.expanded("$UNSET/a")
+    assert str(config.expanded("$SET/a", "data.feeds")) == "/there/a"
+    found = parsed(data={key: "$UNSET/a" if key == "folder" else ["$UNSET/a"]})
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: \$UNSET/a names a variable that is not set"):
+        run.open_folder(found, tmp_path / "run", False)

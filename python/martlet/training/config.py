@@ -199,11 +199,11 @@ def _frozen(value):
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-def expanded(path: str) -> pathlib.Path:
-    """A path with the environment's variables in it put in place."""
+def expanded(path: str, key: str) -> pathlib.Path:
+    """A path with the environment's variables in it put in place; `key` is where the configuration names it."""
     found = os.path.expandvars(os.path.expanduser(path))
     if "$" in found:
-        raise ConfigError(f"data.feeds: {path} names a variable that is not set in the environment")
+        raise ConfigError(f"{key}: {path} names a variable that is not set in the environment")
     return pathlib.Path(found)
 
 

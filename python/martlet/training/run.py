@@ -1,6 +1,7 @@
 """A run: from a configuration to a folder with the model, its metrics, figures, card and report.
 
     config.yaml      all keys, defaults filled in
+    origin.json      digests of the data, versions of the feature set and of the stages
     features/        what `martlet features` wrote
     baselines.npz    probabilities of the baselines
     teachers/ peers/ dense/ student/    trained weights, and checkpoints while they train
@@ -20,7 +21,8 @@ import numpy as np
 
 from ..labels import most_probable
 from . import (
-    backtest, baselines, card, comparison, engine, evaluation, export, metrics, plots, pruning, risk, stages)
+    backtest, baselines, card, comparison, engine, evaluation, export, metrics, origin, plots, pruning, risk,
+    stages)
 from . import config as configuration
 from .config import Config, ConfigError
 from .data import DataError, Problem
@@ -30,19 +32,22 @@ CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
 
 
 def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
-    """Makes the run's folder, or takes the one of an earlier run with the same configuration."""
-    path, text = folder / CONFIG, configuration.as_text(config)
+    """Makes the run's folder, or takes the one of an earlier run with the same configuration, data and stages."""
+    path, text, made_of = folder / CONFIG, configuration.as_text(config), origin.of(config)
     if path.exists():
         if not is_resumed:
             raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --out names another folder")
         if path.read_text() != text:
             raise ConfigError(
-                f"{folder} holds a run with another configuration ({path}): remove it, or choose another --out")
+                f"{folder} holds a run with another configuration ({path}): remove the folder to begin anew, "
+                "or choose another --out")
+        origin.require_same(made_of, folder)
         return
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    origin.write(made_of, folder)
 
 
 def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> dict:
