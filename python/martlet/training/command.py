@@ -100,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"martlet-train: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("martlet-train: interrupted; --resume goes on", file=sys.stderr)
+        hint = "; --resume goes on" if hasattr(arguments, "resume") else ""
+        print(f"martlet-train: interrupted{hint}", file=sys.stderr)
         return 130
 
 
@@ -113,18 +114,22 @@ def _run(arguments) -> int:
 def _reproduce(arguments) -> int:
     from .card import read_config
 
-    return _whole_run(read_config(arguments.models / f"{arguments.name}.md"), arguments)
+    return _whole_run(read_config(arguments.models / f"{arguments.name}.md"), arguments,
+                      arguments.models / f"{arguments.name}.onnx")
 
 
-def _whole_run(config, arguments) -> int:
+def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
+    """A run with what it says at its end; last, whether its model is the `shipped` file."""
     from . import run
 
     folder = arguments.out or pathlib.Path("runs") / config.name
     values = run.run(config, folder, is_resumed=arguments.resume)
+    # Before --save, which may put the new file in the old one's place.
+    verdict = [run.sameness(folder / run.MODEL, shipped)] if shipped else []
     if arguments.save:
         run.save_to(folder, arguments.save, config.name)
     print(run.summary(values))
-    print(f"{folder / 'report.html'}")
+    print(folder / "report.html", *verdict, sep="\n")
     return 0
 
 

@@ -13,6 +13,7 @@ the same machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import shutil
@@ -256,6 +257,16 @@ def save_to(folder: pathlib.Path, target: pathlib.Path, name: str) -> None:
         if not (folder / source).exists():
             raise DataError(f"{folder / source} is not there: the run is not finished")
         shutil.copyfile(folder / source, target / f"{name}.{ending}")
+
+
+def sameness(made: pathlib.Path, shipped: pathlib.Path) -> str:
+    """Whether the model that was made is the shipped file, byte by byte."""
+    if not shipped.exists():
+        return f"{shipped} is not there: {made} stands beside nothing"
+    new, old = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (made, shipped))
+    if new == old:
+        return f"{made} equals {shipped} to the byte (SHA-256 {new})"
+    return f"{made} differs from {shipped}: SHA-256 {new}, there {old}"
 
 
 def summary(values: dict) -> str:
