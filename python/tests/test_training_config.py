@@ -29,6 +29,7 @@ def parsed(**changes):
     ({"training": {"epochs": "many"}}, r"training\.epochs is a whole number, not 'many'"),
     ({"training": {"epochs": 2.5}}, r"training\.epochs is a whole number, not 2\.5"),
     ({"training": {"epochs": True}}, r"training\.epochs is a whole number, not True"),
+    ({"seed": 2**31}, r"seed is at least 0 and at most 2147483647"),
     ({"training": {"epochs": 0}}, r"training\.epochs is at least 1, not 0"),
     ({"training": {"learning_rate": 0}}, r"training\.learning_rate is above 0, not 0"),
     ({"training": {"clip": float("inf")}}, r"training\.clip is above 0, not inf"),

@@ -52,9 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
     fi2010.add_argument("--horizons", type=_numbers(int), default=(10, 20, 50, 100), metavar="LIST")
     fi2010.add_argument("--models", type=lambda text: tuple(text.split(",")), default=("logistic", "binctabl"),
                         metavar="LIST", help="logistic, binctabl, deeplob (default: logistic,binctabl)")
-    fi2010.add_argument("--epochs", type=int, default=10, help="of the networks (default: %(default)s)")
-    fi2010.add_argument("--windows", type=int, help="windows in an epoch of the networks (default: all)")
-    fi2010.add_argument("--seed", type=int, default=1)
+    fi2010.add_argument("--epochs", type=_at_least_1, default=10, help="of the networks (default: %(default)s)")
+    fi2010.add_argument("--windows", type=_at_least_1, help="windows in an epoch of the networks (default: all)")
+    fi2010.add_argument("--seed", type=_seed, default=1)
 
     show = commands.add_parser("config", help="check a configuration and show it with all its defaults")
     show.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
@@ -66,6 +66,18 @@ def _add_run_options(parser):
     parser.add_argument("--resume", action="store_true", help="go on with a run in that folder, if there is one")
     parser.add_argument("--save", type=pathlib.Path, metavar="DIR",
                         help="copy model and card there as NAME.onnx and NAME.md")
+
+
+def _at_least_1(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return int(text)
+
+
+def _seed(text):
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 to 2147483647")
+    return int(text)
 
 
 def _numbers(kind):

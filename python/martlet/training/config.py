@@ -27,6 +27,8 @@ from .quantization import Quantization
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
 BASELINES = ("majority", "persistence", "logistic", "trees")
+#: LightGBM takes no larger one.
+SEED_MAX = 2**31 - 1
 
 
 class ConfigError(ValueError):
@@ -132,7 +134,7 @@ AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, "[)"), (1, None, "[)"), (0, None, "(
 SHARE, INNER_SHARE, BELOW_1 = (0, 1, "[]"), (0, 1, "()"), (0, 1, "[)")
 RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
     (kind, name): bounds for kind, values in {
-        Config: {"seed": AT_LEAST_0},
+        Config: {"seed": (0, SEED_MAX, "[]")},
         DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
                        "trend_ticks": (2, None, "[)")},
         HeadSettings: {"shares": AT_LEAST_0},
@@ -161,12 +163,17 @@ ELSEWHERE = {
 
 def load(path: pathlib.Path) -> Config:
     """The configuration in a YAML file."""
-    path = pathlib.Path(path)
+    return parse(read_text(pathlib.Path(path)), str(path))
+
+
+def read_text(path: pathlib.Path) -> str:
+    """The text of a file."""
     try:
-        text = path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-    return parse(text, str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def parse(text: str, where: str = "configuration") -> Config:

@@ -26,7 +26,7 @@ from . import (
     stages)
 from . import config as configuration
 from .config import Config, ConfigError
-from .data import DataError, Problem
+from .data import DataError, Problem, kept_arrays
 from .progress import stage
 
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
@@ -88,8 +88,7 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
     stage("baselines")
     path, found = folder / "baselines.npz", {}
     if path.exists():
-        with np.load(path) as file:
-            found = {name: file[name] for name in file.files}
+        found = kept_arrays(path)
     else:
         make = {"majority": baselines.majority, "persistence": baselines.persistence, "logistic": baselines.logistic,
                 "trees": lambda problem: baselines.trees(problem, config.seed)}
