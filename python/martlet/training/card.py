@@ -60,10 +60,7 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], risks:
 
 def read_config(path: pathlib.Path) -> Config:
     """The configuration that a card holds."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    text = configuration.read_text(path)
     if FENCE not in text:
         raise ConfigError(f"{path} holds no configuration: it was not written by `martlet-train run`")
     return configuration.parse(text.rsplit(FENCE, 1)[1].split("\n```", 1)[0], str(path))
