@@ -87,6 +87,20 @@ def parsed(**changes):
     ({"peers": [{"name": "trees", "network": {"kind": "gru"}}]}, r"names of their own"),
     ({"peers": [{"name": "x", "network": {"kind": "none"}}]}, r"x: network\.kind is one of"),
     ({"name": "a/b"}, r"name is letters"),
+    ({"name": ".."}, r"name is letters, .* '\.', which is not first, not '\.\.'"),
+    ({"name": ""}, r"name is letters"),
+    ({"name": "a\n"}, r"name is letters"),
+    ({"name": "é"}, r"name is letters"),
+    ({"teachers": [{"name": "../../x", "network": {"kind": "gru"}}]}, r"teachers\[0\]\.name is letters.* not '\.\./"),
+    ({"peers": [{"name": "x", "network": {"kind": "gru"}}, {"name": "", "network": {"kind": "gru"}}]},
+     r"peers\[1\]\.name is letters"),
+    ({"data": {"folder": "a", "horizons": [10, 20, "10"]}}, r"data\.horizons names 10 ticks twice"),
+    ({"data": {"folder": "a", "horizons": ["250ms", "250 ms"]}}, r"data\.horizons names 250 ms twice"),
+    ({"heads": {"names": ["probabilities", "volatility", "volatility"]}}, r"heads\.names names volatility twice"),
+    ({"baselines": ["trees", "trees"]}, r"baselines names trees twice"),
+    ({"heads": {"shares": {"nosuch": 2}}}, r"heads\.shares\.nosuch is of no loss of heads\.names: .* probabilities"),
+    ({"heads": {"names": ["probabilities", "value_at_risk", "expected_shortfall"], "shares": {"expected_shortfall": 2}}},
+     r"heads\.shares\.expected_shortfall is of no loss .* both risks have one, value_at_risk"),
     ({"name": None}, r"name is text, not None"),
     ({"data": {}}, r"data has either feeds or a folder"),
     ({"data": {"folder": "a", "feeds": ["b"]}}, r"data has either feeds or a folder"),
@@ -117,6 +131,12 @@ def test_numbers_are_read_as_people_write_them():
         training={"learning_rate": "1e-3", "weight_decay": 0}, data={"folder": "a", "horizons": [10, "250ms"]})
     assert found.training.learning_rate == 1e-3 and found.training.weight_decay == 0.0
     assert found.data.horizons == (10, "250ms")
+
+
+def test_shares_are_of_the_heads_that_there_are():
+    names = ["probabilities", "value_at_risk", "expected_shortfall"]
+    found = parsed(heads={"names": names, "shares": {"value_at_risk": 0.5}}, data={"folder": "a", "horizons": [10, "10ms"]})
+    assert found.heads.shares == {"value_at_risk": 0.5}
 
 
 def test_sizes_of_layers_may_be_lists_of_lists():
