@@ -12,6 +12,8 @@ PYTORCH_MODELS := .build/pytorch-models
 PYTHON := $(VENV)/bin/python
 FEED := feeds/simulated_sim1_20240102_mixed.dbn.zst
 MODEL := models/default.onnx
+# The run that `make train` leaves.
+TRAINING := .build/train-default
 # How much faster than recorded `make run` plays its feed.
 SPEED ?= 1000
 INPUT_PORT ?= 5556
@@ -131,8 +133,9 @@ replay: build ## Publish FEED (a DBN file) for a processor, at SPEED
 	@$(BIN) replay $(FEED) --output tcp://127.0.0.1:$(INPUT_PORT) --speed $(SPEED)
 
 .PHONY: train
-train: build $(VENV)/.stamp ## Train the default model anew from the repository's feed (some minutes); goes on where it stopped
-	@$(PYTHON) -m martlet.training --martlet $(BIN) run python/configs/default.yaml --out .build/train-default --resume \
+train: build $(VENV)/.stamp ## Train the default model anew (some minutes); one that was interrupted goes on where it stopped
+	@if [ -e $(TRAINING)/report.html ]; then echo "begins anew: removes the finished run in $(TRAINING)"; rm -rf $(TRAINING); fi
+	@$(PYTHON) -m martlet.training --martlet $(BIN) run python/configs/default.yaml --out $(TRAINING) --resume \
 		--save $(dir $(MODEL))
 
 .PHONY: fuzz-smoke

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("jax")
 yaml = pytest.importorskip("yaml")
 
-from martlet.training import card, config, heads, stages  # noqa: E402
+from martlet.training import card, config, heads, run, stages  # noqa: E402
 from martlet.training.config import ConfigError  # noqa: E402
 from support import ROOT  # noqa: E402
 
@@ -29,6 +29,7 @@ def parsed(**changes):
     ({"training": {"epochs": "many"}}, r"training\.epochs is a whole number, not 'many'"),
     ({"training": {"epochs": 2.5}}, r"training\.epochs is a whole number, not 2\.5"),
     ({"training": {"epochs": True}}, r"training\.epochs is a whole number, not True"),
+    ({"seed": 2**31}, r"seed is at least 0 and at most 2147483647"),
     ({"training": {"epochs": 0}}, r"training\.epochs is at least 1, not 0"),
     ({"training": {"learning_rate": 0}}, r"training\.learning_rate is above 0, not 0"),
     ({"training": {"clip": float("inf")}}, r"training\.clip is above 0, not inf"),
@@ -86,6 +87,20 @@ def parsed(**changes):
     ({"peers": [{"name": "trees", "network": {"kind": "gru"}}]}, r"names of their own"),
     ({"peers": [{"name": "x", "network": {"kind": "none"}}]}, r"x: network\.kind is one of"),
     ({"name": "a/b"}, r"name is letters"),
+    ({"name": ".."}, r"name is letters, .* '\.', which is not first, not '\.\.'"),
+    ({"name": ""}, r"name is letters"),
+    ({"name": "a\n"}, r"name is letters"),
+    ({"name": "é"}, r"name is letters"),
+    ({"teachers": [{"name": "../../x", "network": {"kind": "gru"}}]}, r"teachers\[0\]\.name is letters.* not '\.\./"),
+    ({"peers": [{"name": "x", "network": {"kind": "gru"}}, {"name": "", "network": {"kind": "gru"}}]},
+     r"peers\[1\]\.name is letters"),
+    ({"data": {"folder": "a", "horizons": [10, 20, "10"]}}, r"data\.horizons names 10 ticks twice"),
+    ({"data": {"folder": "a", "horizons": ["250ms", "250 ms"]}}, r"data\.horizons names 250 ms twice"),
+    ({"heads": {"names": ["probabilities", "volatility", "volatility"]}}, r"heads\.names names volatility twice"),
+    ({"baselines": ["trees", "trees"]}, r"baselines names trees twice"),
+    ({"heads": {"shares": {"nosuch": 2}}}, r"heads\.shares\.nosuch is of no loss of heads\.names: .* probabilities"),
+    ({"heads": {"names": ["probabilities", "value_at_risk", "expected_shortfall"], "shares": {"expected_shortfall": 2}}},
+     r"heads\.shares\.expected_shortfall is of no loss .* both risks have one, value_at_risk"),
     ({"name": None}, r"name is text, not None"),
     ({"data": {}}, r"data has either feeds or a folder"),
     ({"data": {"folder": "a", "feeds": ["b"]}}, r"data has either feeds or a folder"),
@@ -118,6 +133,12 @@ def test_numbers_are_read_as_people_write_them():
     assert found.data.horizons == (10, "250ms")
 
 
+def test_shares_are_of_the_heads_that_there_are():
+    names = ["probabilities", "value_at_risk", "expected_shortfall"]
+    found = parsed(heads={"names": names, "shares": {"value_at_risk": 0.5}}, data={"folder": "a", "horizons": [10, "10ms"]})
+    assert found.heads.shares == {"value_at_risk": 0.5}
+
+
 def test_sizes_of_layers_may_be_lists_of_lists():
     found = parsed(network={"kind": "binctabl", "sizes": [[20, 6], [18, 4]]})
     assert config.network_of(found.network, False, 1).sizes == ((20, 6), (18, 4))
@@ -139,7 +160,7 @@ def test_the_card_of_the_shipped_multihead_model_holds_its_configuration():
 
 
 def test_the_configurations_are_there():
-    assert {path.stem for path in CONFIGS} >= {"default", "goog", "btcusdt", "multihead", "lstm-a"}
+    assert {path.stem for path in CONFIGS} >= {"default", "goog", "btcusdt-int8", "multihead", "lstm-a"}
     lstm = config.load(ROOT / "python" / "configs" / "lstm-a.yaml")
     assert lstm.network["units"] == [100, 100] and lstm.pruning.density <= 0.1
 
@@ -157,9 +178,11 @@ def test_blocks_are_those_of_the_precision():
     assert stages.expanded is config.expanded
 
 
-def test_a_variable_that_is_not_set_is_named(monkeypatch):
+@pytest.mark.parametrize("key", ["feeds", "folder"])
+def test_a_variable_that_is_not_set_is_named_with_its_key(monkeypatch, tmp_path, key):
     monkeypatch.setenv("SET", "/there")
     monkeypatch.delenv("UNSET", raising=False)
-    assert str(config.expanded("$SET/a")) == "/there/a"
-    with pytest.raises(ConfigError, match=r"\$UNSET/a names a variable that is not set"):
-        config.expanded("$UNSET/a")
+    assert str(config.expanded("$SET/a", "data.feeds")) == "/there/a"
+    found = parsed(data={key: "$UNSET/a" if key == "folder" else ["$UNSET/a"]})
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: \$UNSET/a names a variable that is not set"):
+        run.open_folder(found, tmp_path / "run", False)

@@ -12,6 +12,7 @@ onnx = pytest.importorskip("onnx")
 
 from martlet.training import checkpoint, engine, export, heads, inference, loop, networks, pruning  # noqa: E402
 from martlet.training.batches import Examples, TrainingError  # noqa: E402
+from martlet.training.data import DataError  # noqa: E402
 from martlet.training.distillation import TEACHER, TEACHER_HIDDEN, Distillation, ensemble  # noqa: E402
 from martlet.training.loop import Settings  # noqa: E402
 from martlet.training.metrics import f1_scores  # noqa: E402
@@ -118,7 +119,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(examples, compressed, epoch
     with pytest.raises(TrainingError, match="a run with other settings"):
         loop.train(NET, HEADS, examples, SETTINGS, folder=tmp_path)
     (tmp_path / checkpoint.NAME).write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         loop.train(NET, HEADS, examples, settings, folder=tmp_path)
 
 

@@ -2,6 +2,7 @@
 refused in one line."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -88,6 +89,37 @@ def test_a_folder_of_another_run_is_left_alone(done, features, tmp_path):
     (tmp_path / "mine").write_text("")
     with pytest.raises(config.ConfigError, match="not empty"):
         run.run(small(features), tmp_path, is_resumed=True)
+
+
+def test_reproduce_says_whether_it_is_the_shipped_file(done, tmp_path, capsys):
+    made, models = done[0] / "model.onnx", tmp_path / "models"
+    run.save_to(done[0], models, "small")
+    arguments = ["reproduce", "small", "--models", str(models), "--out", str(done[0]), "--resume"]
+
+    def verdict(*more):
+        assert command.main([*arguments, *more]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    digest = hashlib.sha256(made.read_bytes()).hexdigest()
+    assert verdict() == f"{made} equals {models / 'small.onnx'} to the byte (SHA-256 {digest})"
+    (models / "small.onnx").write_bytes(b"other")
+    other = hashlib.sha256(b"other").hexdigest()
+    assert verdict("--save", str(models)) == f"{made} differs from {models / 'small.onnx'}: SHA-256 {digest}, there {other}"
+    assert "to the byte" in verdict()
+    (models / "small.onnx").unlink()
+    assert "is not there" in verdict()
+
+
+@pytest.mark.parametrize("arguments, hint", [
+    (["run", "a.yaml"], "; --resume goes on"), (["reproduce", "a"], "; --resume goes on"), (["compress", "a.yaml"], ""),
+    (["fi2010", "--data", "a"], ""), (["config", "a.yaml"], "")])
+def test_an_interrupted_command_names_resume_where_there_is_such_an_option(arguments, hint, capsys, monkeypatch):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(command.COMMANDS, arguments[0], interrupted)
+    assert command.main(arguments) == 130
+    assert capsys.readouterr().err == f"martlet-train: interrupted{hint}\n"
 
 
 def test_direct_heads_are_those_of_the_configuration(features, tmp_path):

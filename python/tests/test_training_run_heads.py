@@ -12,6 +12,7 @@ pytest.importorskip("yaml")
 
 from martlet.training import backtest, card, export, loop, metrics, risk, run, stages  # noqa: E402
 from martlet.training.environment import Market, simulate  # noqa: E402
+from martlet.training.report import Report  # noqa: E402
 from run_support import features, quick_compiler, small  # noqa: E402, F401
 
 FEE = 0.2
@@ -124,3 +125,15 @@ def test_a_loss_is_said_as_one():
     small = backtest.judge("student", simulate(market, 1e-4 * np.ones(800), 0), 1.0, 10)
     assert card._outcome([small, rival]).startswith("The position comes to nothing after costs, -0.0 basis points before")
     assert "held 0.000 of a whole position: it stays out of the market." in card._outcome([small, rival])
+
+
+def test_the_card_counts_the_trend_among_what_is_left_out(features, tmp_path):  # noqa: F811
+    def said(**changes):
+        settings = small(features, data={"folder": str(features), "horizons": [10], **changes})
+        text = Report("")
+        card._data(text, settings, stages.problem_of(settings, stages.load_data(settings, tmp_path, [])))
+        return text.markdown()
+
+    assert "up to 10 ticks at the start of a part" in said()
+    assert "up to 40 ticks at the start of a part" in said(trend_ticks=40)
+    assert "up to 70 ticks at the start of a part" in said(trend_ticks=40, embargo=70)

@@ -60,10 +60,7 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], risks:
 
 def read_config(path: pathlib.Path) -> Config:
     """The configuration that a card holds."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    text = configuration.read_text(path)
     if FENCE not in text:
         raise ConfigError(f"{path} holds no configuration: it was not written by `martlet-train run`")
     return configuration.parse(text.rsplit(FENCE, 1)[1].split("\n```", 1)[0], str(path))
@@ -92,7 +89,7 @@ def _data(report, config, problem):
     for name, first, end in zip(PARTS, bounds, bounds[1:]):
         rows.append([name, f"{first:,} to {end - 1:,}", _when(data.ts_recv[first]), _when(data.ts_recv[end - 1])])
     report.table(rows)
-    embargo = max(split.embargo, int(problem.ahead.max()))
+    embargo = max(split.embargo, int(problem.ahead.max()), config.data.trend_ticks or 0)
     report.paragraph(
         "The parts follow each other in time. Labels that reach into the next part are left out, and so are up to "
         f"{embargo} ticks at the start of a part and the {problem.warm_up} ticks after a reset. Weights, and the power "

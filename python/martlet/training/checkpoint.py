@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .batches import Examples, TrainingError
+from .data import kept_values
 
 NAME = "checkpoint.npz"
 
@@ -44,12 +45,8 @@ def save(folder: pathlib.Path, identity: dict, saved: tuple[dict, dict]) -> None
 
 def load(folder: pathlib.Path, expected: dict) -> tuple[dict, dict]:
     """The arrays by name, and the values, of a run that is the `expected` one."""
-    try:
-        with np.load(folder / NAME) as file:
-            head = json.loads(str(file["json"]))
-            leaves = {name: jnp.asarray(file[name]) for name in file.files if name != "json"}
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{folder / NAME} cannot be read ({error}); remove it to begin anew") from error
+    head, arrays = kept_values(folder / NAME)
+    leaves = {name: jnp.asarray(array) for name, array in arrays.items()}
     differing = [name for name in expected if head["identity"].get(name) != expected[name]]
     if differing:
         raise TrainingError(

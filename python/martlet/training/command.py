@@ -52,9 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
     fi2010.add_argument("--horizons", type=_numbers(int), default=(10, 20, 50, 100), metavar="LIST")
     fi2010.add_argument("--models", type=lambda text: tuple(text.split(",")), default=("logistic", "binctabl"),
                         metavar="LIST", help="logistic, binctabl, deeplob (default: logistic,binctabl)")
-    fi2010.add_argument("--epochs", type=int, default=10, help="of the networks (default: %(default)s)")
-    fi2010.add_argument("--windows", type=int, help="windows in an epoch of the networks (default: all)")
-    fi2010.add_argument("--seed", type=int, default=1)
+    fi2010.add_argument("--epochs", type=_at_least_1, default=10, help="of the networks (default: %(default)s)")
+    fi2010.add_argument("--windows", type=_at_least_1, help="windows in an epoch of the networks (default: all)")
+    fi2010.add_argument("--seed", type=_seed, default=1)
 
     show = commands.add_parser("config", help="check a configuration and show it with all its defaults")
     show.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
@@ -66,6 +66,18 @@ def _add_run_options(parser):
     parser.add_argument("--resume", action="store_true", help="go on with a run in that folder, if there is one")
     parser.add_argument("--save", type=pathlib.Path, metavar="DIR",
                         help="copy model and card there as NAME.onnx and NAME.md")
+
+
+def _at_least_1(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return int(text)
+
+
+def _seed(text):
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 to 2147483647")
+    return int(text)
 
 
 def _numbers(kind):
@@ -100,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"martlet-train: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("martlet-train: interrupted; --resume goes on", file=sys.stderr)
+        hint = "; --resume goes on" if hasattr(arguments, "resume") else ""
+        print(f"martlet-train: interrupted{hint}", file=sys.stderr)
         return 130
 
 
@@ -113,18 +126,22 @@ def _run(arguments) -> int:
 def _reproduce(arguments) -> int:
     from .card import read_config
 
-    return _whole_run(read_config(arguments.models / f"{arguments.name}.md"), arguments)
+    return _whole_run(read_config(arguments.models / f"{arguments.name}.md"), arguments,
+                      arguments.models / f"{arguments.name}.onnx")
 
 
-def _whole_run(config, arguments) -> int:
+def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
+    """A run with what it says at its end; last, whether its model is the `shipped` file."""
     from . import run
 
     folder = arguments.out or pathlib.Path("runs") / config.name
     values = run.run(config, folder, is_resumed=arguments.resume)
+    # Before --save, which may put the new file in the old one's place.
+    verdict = [run.sameness(folder / run.MODEL, shipped)] if shipped else []
     if arguments.save:
         run.save_to(folder, arguments.save, config.name)
     print(run.summary(values))
-    print(f"{folder / 'report.html'}")
+    print(folder / "report.html", *verdict, sep="\n")
     return 0
 
 

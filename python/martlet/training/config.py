@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ from .quantization import Quantization
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
 BASELINES = ("majority", "persistence", "logistic", "trees")
+#: Of a model, teacher or peer: each names a file or a folder.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+#: LightGBM takes no larger one.
+SEED_MAX = 2**31 - 1
 
 
 class ConfigError(ValueError):
@@ -132,7 +137,7 @@ AT_LEAST_0, AT_LEAST_1, ABOVE_0 = (0, None, "[)"), (1, None, "[)"), (0, None, "(
 SHARE, INNER_SHARE, BELOW_1 = (0, 1, "[]"), (0, 1, "()"), (0, 1, "[)")
 RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
     (kind, name): bounds for kind, values in {
-        Config: {"seed": AT_LEAST_0},
+        Config: {"seed": (0, SEED_MAX, "[]")},
         DataSettings: {"alphas": AT_LEAST_0, "shares": INNER_SHARE, "embargo": AT_LEAST_0, "warm_up": AT_LEAST_0,
                        "trend_ticks": (2, None, "[)")},
         HeadSettings: {"shares": AT_LEAST_0},
@@ -161,12 +166,17 @@ ELSEWHERE = {
 
 def load(path: pathlib.Path) -> Config:
     """The configuration in a YAML file."""
-    path = pathlib.Path(path)
+    return parse(read_text(pathlib.Path(path)), str(path))
+
+
+def read_text(path: pathlib.Path) -> str:
+    """The text of a file."""
     try:
-        text = path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-    return parse(text, str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def parse(text: str, where: str = "configuration") -> Config:
@@ -199,11 +209,11 @@ def _frozen(value):
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-def expanded(path: str) -> pathlib.Path:
-    """A path with the environment's variables in it put in place."""
+def expanded(path: str, key: str) -> pathlib.Path:
+    """A path with the environment's variables in it put in place; `key` is where the configuration names it."""
     found = os.path.expandvars(os.path.expanduser(path))
     if "$" in found:
-        raise ConfigError(f"data.feeds: {path} names a variable that is not set in the environment")
+        raise ConfigError(f"{key}: {path} names a variable that is not set in the environment")
     return pathlib.Path(found)
 
 
@@ -288,8 +298,10 @@ def _within(value, low, high, brackets):
 def _check(config: Config) -> None:
     """What concerns several keys at once."""
     data = config.data
-    if not config.name or not all(letter.isalnum() or letter in "-_." for letter in config.name):
-        raise ConfigError(f"name is letters, digits, '-', '_' and '.', not {config.name!r}")
+    for where, name in [("name", config.name), *((f"{kind}[{number}].name", peer.name) for kind in ("teachers", "peers")
+                                                 for number, peer in enumerate(getattr(config, kind)))]:
+        if not PLAIN_NAME.fullmatch(name):
+            raise ConfigError(f"{where} is letters, digits, '-', '_' and '.', which is not first, not {name!r}")
     if bool(data.feeds) == bool(data.folder):
         raise ConfigError("data has either feeds or a folder of features")
     try:
@@ -299,8 +311,18 @@ def _check(config: Config) -> None:
     if not horizons or data.alphas is not None and len(data.alphas) != len(horizons):
         raise ConfigError(
             f"data.horizons has at least one, and data.alphas a threshold for each of {len(horizons)} horizons")
+    for where, values in [("data.horizons", list(map(str, horizons))), ("heads.names", config.heads.names),
+                          ("baselines", config.baselines)]:
+        repeated = [value for number, value in enumerate(values) if value in values[:number]]
+        if repeated:
+            raise ConfigError(f"{where} names {repeated[0]} twice")
     if len(data.shares) != 3 or abs(sum(data.shares) - 1) > 1e-9:
         raise ConfigError(f"data.shares are three and sum to 1, not {list(data.shares)}")
+    weighed = [name for name in config.heads.names if name != "expected_shortfall"]
+    for name in config.heads.shares:
+        if name not in weighed:
+            raise ConfigError(f"heads.shares.{name} is of no loss of heads.names: there are {', '.join(weighed)}; both "
+                              "risks have one, value_at_risk")
     if "trend" in config.heads.names and data.trend_ticks is None:
         raise ConfigError("data.trend_ticks is needed by the head trend")
     if config.is_tilted and config.heads.is_direct:

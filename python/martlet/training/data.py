@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,30 @@ TICKS_MIN = 5_000
 #: The definitions of martlet.labels by name. Only the first is part of the model contract.
 SMOOTHED_MID, TWO_SIDED = "smoothed-mid", "two-sided"
 PARTS = ("train", "validation", "test")
+#: What NumPy raises for a file that is missing, empty, cut off or of another kind.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class DataError(ValueError):
     """The data are not usable; the text says why."""
+
+
+def kept_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz that a run has kept."""
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read ({error}); remove it to have it made anew") from error
+
+
+def kept_values(path: pathlib.Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """What the array `json` of such a file says, and the others."""
+    arrays = kept_arrays(path)
+    try:
+        return json.loads(str(arrays.pop("json"))), arrays
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is no such file as a run keeps ({error}); remove it to have it made anew") from error
 
 
 @dataclass
@@ -55,7 +76,7 @@ class Data:
             description = json.loads((folder / "features.json").read_text())
             arrays = {name: np.load(folder / f"{name}.npy")
                       for name in ("features", "mid", "bid", "ask", "ts_recv", "reset", "instrument")}
-        except (OSError, ValueError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{folder}: {error}") from error
         _check(folder, description, arrays)
         names = description["instruments"]

@@ -13,7 +13,7 @@ import numpy as np
 from ..labels import most_probable
 from . import engine, evaluation, export, plots, run, stages
 from .bootstrap import Interval, Resamples
-from .config import Config
+from .config import SEED_MAX, Config
 from .data import DataError, Problem
 from .metrics import macro_f1
 from .progress import stage
@@ -60,6 +60,10 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
     """
     if not all(0 < density < 1 for density in densities) or not 0 <= column < len(config.data.horizons):
         raise DataError(f"densities lie between 0 and 1, and --horizon is 0 to {len(config.data.horizons) - 1}")
+    if not all(0 <= seed <= SEED_MAX for seed in seeds):
+        raise DataError(f"seeds are 0 to {SEED_MAX}, not {', '.join(map(str, seeds))}")
+    if len(set(seeds)) < len(seeds) or len(set(densities)) < len(densities):
+        raise DataError("each density and each seed is named once")
     plots.figure()
     engine.program()
     run.open_folder(config, folder, is_resumed=True)

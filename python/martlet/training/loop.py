@@ -18,6 +18,7 @@ import numpy as np
 
 from . import checkpoint, inference, pruning, steps
 from .batches import Examples, Lanes, TrainingError, Windows
+from .data import kept_values
 from .distillation import MATCH, TEACHER, TEACHER_HIDDEN, Distillation
 from .heads import Heads
 from .policy import MARKET, Trading, without_helpers
@@ -85,9 +86,7 @@ class Trained:
 
     @staticmethod
     def load(path: pathlib.Path) -> "Trained":
-        with np.load(path) as file:
-            values = json.loads(str(file["json"]))
-            weights = {name: file[name] for name in file.files if name != "json"}
+        values, weights = kept_values(path)
         ranges = values.pop("ranges")
         return Trained(weights, ranges and {name: tuple(pair) for name, pair in ranges.items()}, **values)
 

@@ -1,6 +1,7 @@
 """A run: from a configuration to a folder with the model, its metrics, figures, card and report.
 
     config.yaml      all keys, defaults filled in
+    origin.json      digests of the data, versions of the feature set and of the stages
     features/        what `martlet features` wrote
     baselines.npz    probabilities of the baselines
     teachers/ peers/ dense/ student/    trained weights, and checkpoints while they train
@@ -12,6 +13,7 @@ the same machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import shutil
@@ -20,29 +22,33 @@ import numpy as np
 
 from ..labels import most_probable
 from . import (
-    backtest, baselines, card, comparison, engine, evaluation, export, metrics, plots, pruning, risk, stages)
+    backtest, baselines, card, comparison, engine, evaluation, export, metrics, origin, plots, pruning, risk,
+    stages)
 from . import config as configuration
 from .config import Config, ConfigError
-from .data import DataError, Problem
+from .data import DataError, Problem, kept_arrays
 from .progress import stage
 
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
 
 
 def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
-    """Makes the run's folder, or takes the one of an earlier run with the same configuration."""
-    path, text = folder / CONFIG, configuration.as_text(config)
+    """Makes the run's folder, or takes the one of an earlier run with the same configuration, data and stages."""
+    path, text, made_of = folder / CONFIG, configuration.as_text(config), origin.of(config)
     if path.exists():
         if not is_resumed:
             raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --out names another folder")
         if path.read_text() != text:
             raise ConfigError(
-                f"{folder} holds a run with another configuration ({path}): remove it, or choose another --out")
+                f"{folder} holds a run with another configuration ({path}): remove the folder to begin anew, "
+                "or choose another --out")
+        origin.require_same(made_of, folder)
         return
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    origin.write(made_of, folder)
 
 
 def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> dict:
@@ -82,8 +88,7 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
     stage("baselines")
     path, found = folder / "baselines.npz", {}
     if path.exists():
-        with np.load(path) as file:
-            found = {name: file[name] for name in file.files}
+        found = kept_arrays(path)
     else:
         make = {"majority": baselines.majority, "persistence": baselines.persistence, "logistic": baselines.logistic,
                 "trees": lambda problem: baselines.trees(problem, config.seed)}
@@ -251,6 +256,16 @@ def save_to(folder: pathlib.Path, target: pathlib.Path, name: str) -> None:
         if not (folder / source).exists():
             raise DataError(f"{folder / source} is not there: the run is not finished")
         shutil.copyfile(folder / source, target / f"{name}.{ending}")
+
+
+def sameness(made: pathlib.Path, shipped: pathlib.Path) -> str:
+    """Whether the model that was made is the shipped file, byte by byte."""
+    if not shipped.exists():
+        return f"{shipped} is not there: {made} stands beside nothing"
+    new, old = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (made, shipped))
+    if new == old:
+        return f"{made} equals {shipped} to the byte (SHA-256 {new})"
+    return f"{made} differs from {shipped}: SHA-256 {new}, there {old}"
 
 
 def summary(values: dict) -> str:

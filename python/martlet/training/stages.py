@@ -21,12 +21,18 @@ from .networks import deeplob
 from .policy import MARKET, Trading, scale_of
 
 
-def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
-    """The run's feeds as DBN files, converted where they are of another format; none where features are given."""
-    paths = [expanded(path) for path in config.data.feeds]
+def given_feeds(config: Config) -> list[pathlib.Path]:
+    """The recorded files as they are named; none where features are given."""
+    paths = [expanded(path, "data.feeds") for path in config.data.feeds]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise DataError(f"data.feeds: {missing[0]} is not there (looked from {pathlib.Path.cwd()})")
+    return paths
+
+
+def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
+    """The run's feeds as DBN files, converted where they are of another format; none where features are given."""
+    paths = given_feeds(config)
     if config.data.format == "dbn" or not paths:
         return paths
     converted = folder / "feed.dbn.zst"
@@ -39,7 +45,7 @@ def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
 
 def load_data(config: Config, folder: pathlib.Path, feeds: list[pathlib.Path]) -> Data:
     """Features from `martlet features`, or from the folder that is named; the columns that are asked for."""
-    source = folder / "features" if feeds else expanded(config.data.folder)
+    source = folder / "features" if feeds else expanded(config.data.folder, "data.folder")
     if feeds and not (source / "features.json").exists():
         engine.features(feeds, source, config.data.sizes)
     data = Data.load(source, config.data.instrument)
