@@ -166,11 +166,29 @@ def trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray,
     returned is whether z exists: 2k ticks without a reset or an absent price.
     """
     values, usable = smoothed_two_sided(mid, reset, k)
-    now = np.flatnonzero(usable)
-    deviation = np.sqrt(2 / 3 * _sums(_squared_moves(_Windows(mid, reset)), now - k + 2, now + 1))
+    return _in_deviations(values, np.flatnonzero(usable), _Windows(mid, reset), k), usable
+
+
+def known_trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`trend_score` as if the next k mids were the present one: the half of it that is known at tick t."""
+    count, windows = len(mid), _Windows(mid, reset)
+    values, usable = np.zeros(count), np.zeros(count, bool)
+    now = np.arange(k - 1, max(count, k - 1))
+    now = now[windows.are_whole(now - k + 1, now)]
+    past = windows.sums[now + 1] - windows.sums[now - k + 1]
+    moved = np.uint64(k) * windows.mid[now].astype(np.uint64) - past
+    usable[now] = True
+    values[now] = moved.astype(np.int64).astype(np.float64) / past.astype(np.float64)
+    return _in_deviations(values, now, windows, k), usable
+
+
+def _in_deviations(values: np.ndarray, now: np.ndarray, windows: _Windows, k: int) -> np.ndarray:
+    """The values at the ticks `now` over what a random walk of the last k ticks' volatility would make of them."""
+    result = np.zeros(len(values))
+    deviation = np.sqrt(2 / 3 * _sums(_squared_moves(windows), now - k + 2, now + 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        values[now] = np.where(values[now] == 0, 0, values[now] / deviation)
-    return values, usable
+        result[now] = np.where(values[now] == 0, 0, values[now] / deviation)
+    return result
 
 
 def trend(mid: np.ndarray, reset: np.ndarray, k: int, multiple: float = TREND_MULTIPLE) -> np.ndarray:

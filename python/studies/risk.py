@@ -53,11 +53,11 @@ def forecasts(problem: Problem, column: int, models: list[Forecast]) -> list[For
     """Past quantile, moving volatility and the networks; each as it is and then scaled."""
     returns, ahead = problem.returns[:, column], problem.ahead[:, column]
     train, validation = problem.train[:, column], problem.validation[:, column]
-    mid = problem.data.mid
-    moves = np.concatenate([[0.0], np.diff(mid) / mid[:-1]])
+    data = problem.data
+    moves = risk.moves(data.mid, data.reset)
     result = []
     for one in [risk.historical(returns, train),
-                risk.ewma(returns, moves, problem.data.reset, ahead, train, validation), *models]:
+                risk.ewma(returns, moves, data.reset, ahead, train, validation), *models]:
         result += [one, scaled(one, returns, train | validation)]
         if one in models:
             result.append(scaled(one, returns, validation, " of validation"))

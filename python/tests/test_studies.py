@@ -12,6 +12,7 @@ import pytest
 jax = pytest.importorskip("jax")
 pytest.importorskip("lightgbm")
 
+from martlet import labels  # noqa: E402
 from martlet.training import baselines, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
 from martlet.training.data import DataError  # noqa: E402
 from run_support import quick_compiler  # noqa: E402, F401
@@ -112,3 +113,17 @@ def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(
 def test_a_recording_that_is_not_there_is_one_line(tmp_path):
     command = [sys.executable, ROOT / "python/studies/risk.py", tmp_path / "day.zip", "--work", tmp_path / "work"]
     one_line(subprocess.run(command, capture_output=True, text=True), 1, "day.zip")
+
+
+def test_the_study_of_risk_takes_no_move_from_an_absent_price(feed, work):
+    import recorded
+    import risk as study
+
+    from martlet.training import data
+
+    loaded, _ = recorded.load(feed, work)
+    problem = data.prepare(loaded, [10])
+    hole = problem.split.test_from - 50
+    problem.data.mid[hole] = labels.UNDEFINED_PRICE
+    moving = next(one for one in study.forecasts(problem, 0, []) if one.name.startswith("EWMA"))
+    assert np.nanmax(moving.value_at_risk) < 0.01

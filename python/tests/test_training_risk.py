@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("jax")
 
+from martlet import labels  # noqa: E402
 from martlet.training import risk  # noqa: E402
 from martlet.training.risk import Forecast  # noqa: E402
 
@@ -122,3 +123,18 @@ def test_a_models_outputs_are_a_forecast():
     assert found.value_at_risk.tolist() == [[3, 3]] * 4 and np.isnan(found.volatility).all()
     del outputs["expected_shortfall"]
     assert np.isnan(risk.Forecast.of("model", outputs, 0).expected_shortfall).all()
+
+
+def test_the_moving_volatility_does_not_know_how_many_ticks_a_time_will_hold(walk):
+    moves, returns, _, ahead, (train, validation, test) = walk
+    reset = np.arange(COUNT) == 0
+    found = risk.ewma(returns, moves, reset, ahead, train, validation)
+    busy = risk.ewma(returns, moves, reset, np.where(train, ahead, 9 * ahead), train, validation)
+    assert np.array_equal(busy.value_at_risk, found.value_at_risk) and busy.name == found.name
+    assert np.array_equal(busy.volatility, found.volatility)
+
+
+def test_no_move_comes_from_a_reset_or_an_absent_price():
+    mid = np.array([100, 101, labels.UNDEFINED_PRICE, 202, 404, 100], np.int64)
+    found = risk.moves(mid, np.array([1, 0, 0, 0, 0, 1], np.uint8))
+    assert found.tolist() == [0, 0.01, 0, 0, 1, 0]

@@ -216,6 +216,8 @@ class Problem:
     test: np.ndarray
     #: [N] int8, `labels.NONE` for none, and the ticks that count in each part; nothing where no trend was asked for.
     trend: np.ndarray
+    #: Its horizon and threshold; 0 where no trend was asked for.
+    trend_ticks: int
     trend_multiple: float
     trend_train: np.ndarray
     trend_validation: np.ndarray
@@ -305,10 +307,10 @@ def _known(data: Data, horizon: Horizon, ahead: np.ndarray, classes: np.ndarray)
 
 
 def _trend(data: Data, split: Split, is_warm: np.ndarray, ticks: int | None, multiple: float | None) -> tuple:
-    """Classes, threshold and parts of the trend."""
+    """Classes, horizon, threshold and parts of the trend."""
     count = len(data.mid)
     if ticks is None:
-        return np.full(count, labels.NONE, np.int8), 0.0, *np.zeros((3, count), bool)
+        return np.full(count, labels.NONE, np.int8), 0, 0.0, *np.zeros((3, count), bool)
     values, usable = labels.trend_score(data.mid, data.reset, ticks)
     ahead = Horizon(ticks).ahead(data)
     parts = split.parts(ahead, ahead) & usable & is_warm
@@ -317,7 +319,7 @@ def _trend(data: Data, split: Split, is_warm: np.ndarray, ticks: int | None, mul
         multiple = labels.choose_alpha(values[parts[0]])
     classes = labels.classify(values, usable, multiple)
     _require_classes(classes, parts, f"the trend over {ticks} ticks", multiple)
-    return classes, multiple, *parts
+    return classes, ticks, multiple, *parts
 
 
 def _require_labels(parts: np.ndarray, what: str) -> None:

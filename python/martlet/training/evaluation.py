@@ -8,8 +8,7 @@ import numpy as np
 import onnx
 
 from .. import labels
-from . import engine, export, metrics
-from .baselines import shares
+from . import engine, export, guesses, metrics
 from .comparison import Row
 from .data import Problem
 
@@ -20,6 +19,9 @@ CHECK_TICKS = 4_000
 #: Ticks before the test part that the integer reference runs through: after them its state is that of the stream.
 REFERENCE_BURN_IN = 4_096
 SCORES = ("macro_f1", "weighted_f1", "accuracy")
+#: Of expected returns and volatilities on the test part; the first is the one that they are compared by.
+RETURN_SCORES = ("information_coefficient", "rank_information_coefficient", "r_squared_against_zero")
+VOLATILITY_SCORES = ("correlation_with_realised", "rank_correlation_with_realised")
 
 
 class MismatchError(RuntimeError):
@@ -83,34 +85,44 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
     return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "latency_ns": report["latency_ns"]}
 
 
-def other_heads(problem: Problem, found: dict[str, np.ndarray]) -> dict:
-    """Scores of expected return, volatility and trend, by output and horizon, beside the guess that needs no model."""
+def other_heads(problem: Problem, found: dict[str, np.ndarray], rows: list[Row]) -> dict:
+    """Scores of expected return, volatility and trend, by output, horizon (the trend has one) and predictor: the
+    student beside guesses that need no network. `rows` tell what logistic regression's direction is worth as a return;
+    it has no size, so no R²."""
     result: dict = {}
-    for column, horizon in enumerate(problem.horizons):
+    for column, horizon in enumerate(map(str, problem.horizons)):
         chosen = problem.test[:, column] & np.isfinite(problem.returns[:, column])
-        realised = problem.returns[chosen, column]
         if "expected_return" in found:
-            guess = found["expected_return"][chosen, column]
-            pearson, rank = metrics.information_coefficient(guess, realised)
-            result.setdefault("expected_return", {})[str(horizon)] = {
-                "information_coefficient": pearson, "rank_information_coefficient": rank,
-                "r_squared_against_zero": 1 - float(np.square(guess - realised).sum() / np.square(realised).sum())}
+            every = {"student": found["expected_return"][:, column], "ridge": guesses.ridge(problem, column)}
+            scores = {name: _return_scores(guess[chosen], problem.returns[chosen, column])
+                      for name, guess in every.items()}
+            for row in rows:
+                if row.horizon == horizon and row.name == "logistic":
+                    scores["logistic, p(up) − p(down)"] = dict(
+                        zip(RETURN_SCORES, (*row.information_coefficient, float("nan"))))
+            result.setdefault("expected_return", {})[horizon] = scores
         if "volatility" in found:
-            guess = found["volatility"][chosen, column]
-            pearson, rank = metrics.information_coefficient(guess, problem.volatility[chosen, column])
-            result.setdefault("volatility", {})[str(horizon)] = {
-                "correlation_with_realised": pearson, "rank_correlation_with_realised": rank}
+            every = {"student": found["volatility"][:, column],
+                     "trailing": guesses.trailing_volatility(problem, column)}
+            result.setdefault("volatility", {})[horizon] = {
+                name: dict(zip(VOLATILITY_SCORES, metrics.information_coefficient(
+                    guess[chosen], problem.volatility[chosen, column]))) for name, guess in every.items()}
     if "trend" in found:
-        result["trend"] = _trend(problem, found["trend"])
+        result["trend"] = {f"{problem.trend_ticks} ticks": _trend(problem, found["trend"])}
     return result
+
+
+def _return_scores(guess, realised):
+    against_zero = 1 - float(np.square(guess - realised).sum() / np.square(realised).sum())
+    return dict(zip(RETURN_SCORES, (*metrics.information_coefficient(guess, realised), against_zero)))
 
 
 def _trend(problem, probabilities):
     chosen = problem.trend_test & np.isfinite(probabilities).all(axis=1)
-    expected = problem.trend[chosen]
-    common = int(np.argmax(shares(problem.trend[problem.trend_train])))
-    return {"model": metrics.f1_scores(expected, labels.most_probable(probabilities[chosen])),
-            "majority": metrics.f1_scores(expected, np.full(len(expected), common))}
+    every = {"student": labels.most_probable(probabilities), "known half": guesses.known_trend(problem),
+             "persistence": guesses.last_trend(problem),
+             "majority": np.full(len(chosen), guesses.common_trend(problem))}
+    return {name: metrics.f1_scores(problem.trend[chosen], guess[chosen]) for name, guess in every.items()}
 
 
 def plain(rows: list[Row]) -> list[dict]:

@@ -87,16 +87,22 @@ def moving_volatility(moves: np.ndarray, reset: np.ndarray, half_life: float) ->
     return np.sqrt(result)
 
 
+def moves(mid: np.ndarray, reset: np.ndarray) -> np.ndarray:
+    """[N]: the return from the tick before into each tick; 0 after a reset and beside an absent price."""
+    return np.concatenate([[0], np.nan_to_num(labels.returns(mid, reset, 1)[:-1])])
+
+
 def ewma(
     returns: np.ndarray, moves: np.ndarray, reset: np.ndarray, ahead: np.ndarray, train: np.ndarray,
     validation: np.ndarray, half_lives: Sequence[float] = HALF_LIVES,
 ) -> Forecast:
-    """The moving volatility times the root of the horizon and the tails of training returns in units of that (filtered
-    historical simulation, Barone-Adesi et al. 1999); the half-life of least FZ0 at 95 % in validation."""
+    """The moving volatility times the tails of training returns in units of that (filtered historical simulation,
+    Barone-Adesi et al. 1999); the half-life of least FZ0 at 95 % in validation. It is in horizons of `ahead` ticks, in
+    their mean over training: how many ticks a time will hold is not known before it is over."""
     length = max(float(np.mean(ahead[train])), 1.0)
     best, least = None, np.inf
     for half_life in half_lives:
-        deviation = moving_volatility(moves, reset, half_life * length) * np.sqrt(np.maximum(ahead, 1))
+        deviation = moving_volatility(moves, reset, half_life * length)
         deviation = np.maximum(deviation, RELATIVE_MIN * deviation[train].max())
         risk, shortfall = tail(-returns[train] / deviation[train])
         scale = np.sqrt(np.mean(np.square(returns[train] / deviation[train])))
@@ -210,10 +216,10 @@ def compare(problem: Problem, name: str, outputs: dict[str, np.ndarray]) -> dict
     """By horizon, a model's risks as they are, then its rivals' calibrated as the model's should be: the past quantile
     and the moving volatility; judged on the test part."""
     data, result = problem.data, {}
-    moves = np.concatenate([[0], np.nan_to_num(labels.returns(data.mid, data.reset, 1)[:-1])])
+    steps = moves(data.mid, data.reset)
     for column, (train, validation, test) in enumerate(_parts(problem)):
         returns, ahead = problem.returns[:, column], problem.ahead[:, column]
-        rivals = historical(returns, train), ewma(returns, moves, data.reset, ahead, train, validation)
+        rivals = historical(returns, train), ewma(returns, steps, data.reset, ahead, train, validation)
         forecasts = [Forecast.of(name, outputs, column),
                      *(cautious(one, returns, train, validation)[0] for one in rivals)]
         result[str(problem.horizons[column])] = [(one, evaluate(one, returns, ahead, test)) for one in forecasts]

@@ -159,7 +159,7 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
         judged = [backtest.judge(name, account, per_day) for name, account in accounts.items()]
     model = export_student(config, problem, job, result, path, evaluation.file_metrics(rows, problem, "student"))
     values = {"name": config.name, "test": evaluation.plain(rows),
-              "other_heads": evaluation.other_heads(problem, found),
+              "other_heads": evaluation.other_heads(problem, found, rows),
               "risk_factors": job.heads.risk_factors, "risk": risk.plain(risks), "trading": backtest.plain(judged),
               "tilt": powers, "density": pruning.density(result.weights, job.network.prunable),
               "precision": "int8" if is_exact else "fp32", "largest_difference": distance,
