@@ -36,8 +36,8 @@ COMPARED = (SHIPPED, "LSTM int8 10%")
 def make_parser() -> argparse.ArgumentParser:
     parser = recorded.make_parser(__doc__)
     parser.add_argument("--model", type=pathlib.Path, metavar="FILE.onnx",
-                        help="writes the first seed's student of 10 %% in floats there, and beside it, as FILE-8bit.onnx, "
-                             "that of bytes")
+                        help="writes the first seed's student of 10 %% in floats there, and beside it, as "
+                             "FILE-8bit.onnx, that of bytes")
     parser.add_argument("--also", type=pathlib.Path, nargs="+", default=[], metavar="FEED",
                         help="recordings of any kind on which that student is judged as it is, with `martlet score`")
     return parser

@@ -54,7 +54,8 @@ def main(options: argparse.Namespace) -> None:
     dense = [(f"{kind} {variant.name}", f"{kind} fp32 dense") for kind, (_, course, *densities) in STUDENTS.items()
              for variant in course.variants(*densities)]
     print(chain.losses(study, dense, COLUMN), "\n")
-    others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"] + ([] if options.without_peers else ["BiN-C(TABL)"])
+    others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"]
+    others += [] if options.without_peers else ["BiN-C(TABL)"]
     print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
     print(study.table([*others, "LSTM fp32 dense", *COMPRESSED], COLUMN), "\n")
     if not options.without_peers:

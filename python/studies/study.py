@@ -111,7 +111,8 @@ class Study:
                 classes = problem.classes[:, column]
                 fit = baselines.fit_logistic(
                     np.concatenate([self.features[train], mirrored[train]]),
-                    np.concatenate([classes[train], 2 - classes[train]]), self.features[validation], classes[validation])
+                    np.concatenate([classes[train], 2 - classes[train]]), self.features[validation],
+                    classes[validation])
                 result[:, column] = fit.probabilities(self.features)
             return result
         self.add(LOGISTIC, [self.kept("baselines/logistic-mirrored", make)])

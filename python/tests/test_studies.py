@@ -83,8 +83,8 @@ def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path,
     model = tmp_path / "small.onnx"
     run(btcusdt, feed, "--work", work, "--model", model, "--also", feed)
     printed = capsys.readouterr().out
-    for head in ("macro F1, training code", "macro F1, integer reference", "of persistence", "| LSTM fp32 10% | logistic, ",
-                 "| 20 ticks | LSTM int8 10% |", "| Matthews |"):
+    for head in ("macro F1, training code", "macro F1, integer reference", "of persistence",
+                 "| LSTM fp32 10% | logistic, ", "| 20 ticks | LSTM int8 10% |", "| Matthews |"):
         assert head in printed
     for stem, is_integer in (("small", False), ("small-8bit", True)):
         written = onnx.load(tmp_path / f"{stem}.onnx")
