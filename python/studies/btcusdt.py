@@ -18,7 +18,7 @@ import frontier
 import numpy as np
 import onnx
 import recorded
-from study import Study
+from study import LOGISTIC, Study
 
 from martlet.training import baselines, data, engine, export, networks
 from martlet.training.report import markdown_table
@@ -29,12 +29,15 @@ STUDENT = networks.make("lstm", units=(64,), dense=(128,), input_dropout=0.05, d
 COURSE = chain.Course(dense=5, pruned=8, fixed_from=0.6, learning_rate=5e-3)
 DENSITIES = (0.1, 0.05)
 SHIPPED = "LSTM fp32 10%"
+#: Both are shipped; the first is judged on other recordings.
+COMPARED = (SHIPPED, "LSTM int8 10%")
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = recorded.make_parser(__doc__)
     parser.add_argument("--model", type=pathlib.Path, metavar="FILE.onnx",
-                        help="writes the first seed's student of 10 % in floats there")
+                        help="writes the first seed's student of 10 %% in floats there, and beside it, as "
+                             "FILE-8bit.onnx, that of bytes")
     parser.add_argument("--also", type=pathlib.Path, nargs="+", default=[], metavar="FEED",
                         help="recordings of any kind on which that student is judged as it is, with `martlet score`")
     return parser
@@ -51,14 +54,16 @@ def main(options: argparse.Namespace) -> None:
     for column, horizon in enumerate(study.problem.horizons):
         print(f"{horizon}\n\n{chain.scores(study, column)}\n")
         print(chain.losses(study, [(f"LSTM {variant}", "LSTM fp32 dense") for variant in variants], column), "\n")
-        others = ("teacher", "persistence", "logistic", "trees")
-        print(chain.losses(study, [("LSTM int8 10%", other) for other in others], column), "\n")
-    for name in (SHIPPED, "LSTM int8 10%") if feeds else ():
+        others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"]
+        print(chain.losses(study, [(name, other) for name in COMPARED for other in others], column), "\n")
+        print(study.table([*others, "LSTM fp32 dense", *COMPARED], column), "\n")
+    for name in COMPARED if feeds else ():
         print(study.reproduced(name, study.rows[name]["file"], feeds), "\n")
     if options.also:
         print(elsewhere(study.rows[SHIPPED]["file"], options.also, options.work), "\n")
     if options.model:
-        ship(study.rows[SHIPPED]["file"], options.model)
+        for name, path in zip(COMPARED, (options.model, options.model.with_stem(f"{options.model.stem}-8bit"))):
+            ship(study.rows[name]["file"], path)
     if options.plot:
         frontier.plot(study, len(HORIZONS) - 1, options.plot, f"BTCUSDT, {HORIZONS[-1]} ticks")
 
@@ -93,6 +98,7 @@ def add_baselines(study: Study) -> np.ndarray:
     found = {name: study.kept(f"baselines/{name}", make) for name, make in made.items()}
     for name, seeds in found.items():
         study.add(name, list(seeds), is_mirrored=False)
+    study.add_logistic()
     return np.mean(found["trees"], axis=0)
 
 

@@ -15,7 +15,7 @@ import frontier
 import numpy as np
 import peers
 import recorded
-from study import Study
+from study import LOGISTIC, Study
 
 from martlet.training import baselines, data, networks
 
@@ -54,8 +54,10 @@ def main(options: argparse.Namespace) -> None:
     dense = [(f"{kind} {variant.name}", f"{kind} fp32 dense") for kind, (_, course, *densities) in STUDENTS.items()
              for variant in course.variants(*densities)]
     print(chain.losses(study, dense, COLUMN), "\n")
-    others = ["teacher", "persistence", "logistic", "trees"] + ([] if options.without_peers else ["BiN-C(TABL)"])
+    others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"]
+    others += [] if options.without_peers else ["BiN-C(TABL)"]
     print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
+    print(study.table([*others, "LSTM fp32 dense", *COMPRESSED], COLUMN), "\n")
     if not options.without_peers:
         print(peers.table(study, COMPRESSED, COLUMN), "\n")
     if options.plot:
@@ -82,6 +84,7 @@ def add_baselines(study: Study) -> np.ndarray:
     found = {name: widened(study.kept(f"baselines/{name}", make)) for name, make in made.items()}
     for name, seeds in found.items():
         study.add(name, seeds, is_mirrored=False)
+    study.add_logistic()
     return np.mean(found["trees"], axis=0)
 
 

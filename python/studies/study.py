@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from martlet.labels import most_probable
-from martlet.training import baselines, engine, evaluation, export, inference, loop, pruning, stages
+from martlet.training import baselines, comparison, engine, evaluation, export, inference, loop, pruning, stages
 from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
@@ -27,6 +27,8 @@ from martlet.training.report import markdown_table
 
 #: Normalised features are cut off there: what lies beyond tells one day's story only.
 LIMIT = 1.5
+#: Logistic regression by `Study.add_logistic`.
+LOGISTIC = "logistic, mirrored"
 
 
 class Study:
@@ -98,6 +100,23 @@ class Study:
             return (straight + of(self.mirror.features(self.features))[..., ::-1]) / 2 if is_mirrored else straight
         return self.kept(f"{name}-outputs", make)
 
+    def add_logistic(self) -> None:
+        """Adds logistic regression on what the networks learn from: the part and its mirror image, robust scales."""
+        problem, mirrored = self.problem, self.mirror.features(self.features)
+
+        def make():
+            result = np.full((*problem.classes.shape, 3), np.nan, np.float32)
+            for column in self.columns:
+                train, validation = (part[:, column] for part in (problem.train, problem.validation))
+                classes = problem.classes[:, column]
+                fit = baselines.fit_logistic(
+                    np.concatenate([self.features[train], mirrored[train]]),
+                    np.concatenate([classes[train], 2 - classes[train]]), self.features[validation],
+                    classes[validation])
+                result[:, column] = fit.probabilities(self.features)
+            return result
+        self.add(LOGISTIC, [self.kept("baselines/logistic-mirrored", make)])
+
     # Judging
 
     def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True) -> None:
@@ -128,6 +147,15 @@ class Study:
     def difference(self, name: str, other: str, column: int) -> Interval:
         expected, guesses = self.guesses(name, column)
         return self.draws[column].difference(macro_f1, expected, guesses, self.guesses(other, column)[1])
+
+    def table(self, names: list[str], column: int) -> str:
+        """All scores of some predictors at one horizon, of their tilted probabilities, with the spread over seeds."""
+        sliced = {name: getattr(self.problem, name)[:, [column]]
+                  for name in ("classes", "known", "ahead", "returns", "volatility", "train", "validation", "test")}
+        single = dataclasses.replace(self.problem, horizons=[self.problem.horizons[column]],
+                                     alphas=[self.problem.alphas[column]], **sliced)
+        return markdown_table(comparison.table(comparison.compare(
+            single, {name: self.predictions[name][:, :, [column]] for name in names})))
 
     # The engine
 

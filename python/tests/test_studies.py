@@ -64,6 +64,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(trading, "FEES", (0.1,))
     monkeypatch.setattr(days, "DAYS", {"SIM1": days.Day((10, 20), (None, None), 1, 6.5)})
     monkeypatch.setattr(baselines, "logistic", baselines.persistence)
+    monkeypatch.setattr(baselines, "STEPS_MAX", 5)
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
 
 
@@ -82,10 +83,14 @@ def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path,
     model = tmp_path / "small.onnx"
     run(btcusdt, feed, "--work", work, "--model", model, "--also", feed)
     printed = capsys.readouterr().out
-    for head in ("macro F1, training code", "macro F1, integer reference", "of persistence"):
+    for head in ("macro F1, training code", "macro F1, integer reference", "of persistence",
+                 "| LSTM fp32 10% | logistic, ", "| 20 ticks | LSTM int8 10% |", "| Matthews |"):
         assert head in printed
-    name = next(entry.value for entry in onnx.load(model).metadata_props if entry.key == "martlet.name")
-    assert json.loads(name) == "small"
+    for stem, is_integer in (("small", False), ("small-8bit", True)):
+        written = onnx.load(tmp_path / f"{stem}.onnx")
+        name = next(entry.value for entry in written.metadata_props if entry.key == "martlet.name")
+        assert json.loads(name) == stem
+        assert is_integer == any(node.op_type == "QuantizeLinear" for node in written.graph.node)
 
 
 @pytest.mark.parametrize("name, heads", [

@@ -93,8 +93,8 @@ def _data(report, config, problem):
     report.paragraph(
         "The parts follow each other in time. Labels that reach into the next part are left out, and so are up to "
         f"{embargo} ticks at the start of a part and the {problem.warm_up} ticks after a reset. Weights, and the power "
-        "by which class shares are divided out, were chosen on the validation part. This run took nothing from the test "
-        "part.")
+        "by which class shares are divided out, were chosen on the validation part. This run took nothing from the "
+        "test part.")
     report.paragraph("Labels: `smoothed-mid`, the mean of the mid prices of the horizon against the present one, as a "
                      "fraction; up above α, down below −α.")
     rows = [["horizon", "α", "down / flat / up in training", "in test"]]
@@ -137,8 +137,8 @@ def _risk(report, risks, factors):
         "horizon may begin they would; Z2 of Acerbi and Szekely, below 0 where risk is understated. FZ0 and QLIKE are "
         "losses, the lower the better. `student` is this file; its risks hold one factor for each horizon "
         f"({', '.join(f'{factor:.3f}' for factor in factors)}), the larger of those by which 95 % of validation, and "
-        "of training and validation together, are covered. This run took no factor from the test part, but **the larger "
-        "of the two became the rule after a table of the test part of the repository's simulated feed had been seen**, "
+        "of training and validation together, are covered. This run took no factor from the test part, but **the "
+        "larger of the two became the rule after a table of the test part of the repository's simulated feed had been seen**, "
         "where the second alone was rejected at one horizon: on that feed these tests are no proof. The rivals, the "
         "quantile of training and a moving volatility, are calibrated alike.")
     rows = [["horizon", *risk.table([])[0]]]
