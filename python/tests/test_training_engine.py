@@ -116,7 +116,8 @@ def test_a_float_file_of_a_frontier_is_run_through_onnx_runtime(features, tmp_pa
     monkeypatch.setattr(frontier, "variants", lambda *arguments: every(*arguments)[:1])
 
     def other_file(settings, problem, job, result, path):
-        weights = result.weights | {"head_probabilities_b": result.weights["head_probabilities_b"] + np.float32([1, 0, 0])}
+        bias = result.weights["head_probabilities_b"] + np.float32([1, 0, 0])
+        weights = result.weights | {"head_probabilities_b": bias}
         return exported(settings, problem, job, dataclasses.replace(result, weights=weights), path)
 
     monkeypatch.setattr(run, "export_student", other_file)
