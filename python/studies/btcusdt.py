@@ -15,12 +15,11 @@ import pathlib
 
 import chain
 import frontier
-import numpy as np
 import onnx
 import recorded
 from study import LOGISTIC, Study
 
-from martlet.training import baselines, data, engine, export, networks
+from martlet.training import data, engine, export, networks
 from martlet.training.report import markdown_table
 
 HORIZONS, ALPHAS = (20, 100), (1e-6, 5e-6)
@@ -46,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> None:
     loaded, feeds = recorded.load(options.source, options.work)
     study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=list(ALPHAS)), list(range(len(HORIZONS))))
-    trees = add_baselines(study)
+    trees = study.add_baselines(study.plain, SEEDS)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS[:2], [trees])
     chain.students(study, "LSTM", STUDENT, taught, SEEDS, COURSE, DENSITIES, (0.1,))
@@ -86,20 +85,6 @@ def ship(file: pathlib.Path, path: pathlib.Path) -> None:
     name = next(entry for entry in model.metadata_props if entry.key == "martlet.name")
     name.value = json.dumps(path.stem)
     export.save(model, path)
-
-
-def add_baselines(study: Study) -> np.ndarray:
-    """Adds the baselines of the kit, and returns the trees' probabilities [N, H, 3]."""
-    made = {
-        "majority": lambda: baselines.majority(study.plain)[None],
-        "persistence": lambda: baselines.persistence(study.plain)[None],
-        "logistic": lambda: baselines.logistic(study.plain)[None],
-        "trees": lambda: np.stack([baselines.trees(study.plain, seed) for seed in SEEDS])}
-    found = {name: study.kept(f"baselines/{name}", make) for name, make in made.items()}
-    for name, seeds in found.items():
-        study.add(name, list(seeds), is_mirrored=False)
-    study.add_logistic()
-    return np.mean(found["trees"], axis=0)
 
 
 if __name__ == "__main__":

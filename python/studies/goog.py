@@ -12,12 +12,11 @@ import argparse
 
 import chain
 import frontier
-import numpy as np
 import peers
 import recorded
 from study import LOGISTIC, Study
 
-from martlet.training import baselines, data, networks
+from martlet.training import data, networks
 
 HORIZONS, ALPHA, COLUMN = (10, 20, 50, 100), 2e-5, 2
 SEEDS = (1, 2, 3)
@@ -43,7 +42,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> None:
     loaded, feeds = recorded.load(options.source, options.work)
     study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=[ALPHA] * len(HORIZONS)), [COLUMN])
-    trees = add_baselines(study)
+    judged = data.prepare(loaded, [HORIZONS[COLUMN]], alphas=[ALPHA])
+    trees = study.add_baselines(judged, SEEDS)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS, [trees])
     for kind, (network, course, densities, integer_densities) in STUDENTS.items():
@@ -64,28 +64,6 @@ def main(options: argparse.Namespace) -> None:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
     if feeds:
         print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], feeds))
-
-
-def add_baselines(study: Study) -> np.ndarray:
-    """Adds the baselines of the kit, and returns the trees' probabilities [N, H, 3], NaN at the other horizons."""
-    single = data.prepare(study.plain.data, [HORIZONS[COLUMN]], alphas=[ALPHA])
-
-    def widened(found):
-        """At the horizon of the baselines; the others are not judged."""
-        whole = np.full((len(found), *study.plain.classes.shape, 3), np.nan, np.float32)
-        whole[:, :, COLUMN] = found[:, :, 0]
-        return list(whole)
-
-    made = {
-        "majority": lambda: baselines.majority(single)[None],
-        "persistence": lambda: baselines.persistence(single)[None],
-        "logistic": lambda: baselines.logistic(single)[None],
-        "trees": lambda: np.stack([baselines.trees(single, seed) for seed in SEEDS])}
-    found = {name: widened(study.kept(f"baselines/{name}", make)) for name, make in made.items()}
-    for name, seeds in found.items():
-        study.add(name, seeds, is_mirrored=False)
-    study.add_logistic()
-    return np.mean(found["trees"], axis=0)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,23 @@ class Study:
             scores = [macro_f1(_confusion(expected, values[rows, column])) for values, _ in tilted]
             self.rows[name][f"validation_{column}"] = (float(np.mean(scores)), float(np.mean(losses)))
 
+    def add_baselines(self, problem: Problem, seeds: tuple[int, ...]) -> np.ndarray:
+        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's, and `add_logistic`;
+        returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
+        made = {
+            "majority": lambda: baselines.majority(problem)[None],
+            "persistence": lambda: baselines.persistence(problem)[None],
+            "logistic": lambda: baselines.logistic(problem)[None],
+            "trees": lambda: np.stack([baselines.trees(problem, seed) for seed in seeds])}
+        columns = [self.plain.horizons.index(horizon) for horizon in problem.horizons]
+        for name, make in made.items():
+            found = self.kept(f"baselines/{name}", make)
+            widened = np.full((len(found), *self.plain.classes.shape, 3), np.nan, np.float32)
+            widened[:, :, columns] = found
+            self.add(name, list(widened), is_mirrored=False)
+        self.add_logistic()
+        return np.mean(widened, axis=0)
+
     def guesses(self, name: str, column: int) -> tuple[np.ndarray, np.ndarray]:
         """Classes [n] of the test part, and those predicted [S, n]."""
         rows = self.problem.test[:, column]

@@ -13,7 +13,8 @@ jax = pytest.importorskip("jax")
 pytest.importorskip("lightgbm")
 
 from martlet import labels  # noqa: E402
-from martlet.training import baselines, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
+from martlet.training import baselines, data, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
+from martlet.training.bootstrap import Interval  # noqa: E402
 from martlet.training.data import DataError  # noqa: E402
 from run_support import quick_compiler  # noqa: E402, F401
 from support import BIN, ROOT, martlet, one_line  # noqa: E402
@@ -105,12 +106,27 @@ def test_a_study_prints_its_tables_and_draws(feed, work, tmp_path, name, heads, 
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+def test_baselines_of_one_horizon_stand_in_a_study_of_several(feed, work, tmp_path):
+    import recorded
+    import study as kit
+
+    loaded, _ = recorded.load(feed, work)
+    made = kit.Study(tmp_path, data.prepare(loaded, (10, 20, 50)), [1])
+    trees = made.add_baselines(data.prepare(loaded, [20]), (1, 2))
+    assert list(made.rows) == ["majority", "persistence", "logistic", "trees", kit.LOGISTIC]
+    assert made.predictions["trees"].shape == (2, *made.plain.classes.shape, 3)
+    assert trees.shape == (*made.plain.classes.shape, 3)
+    assert np.isfinite(trees[:, 1]).all() and np.isnan(trees[:, [0, 2]]).all()
+    expected, guesses = made.guesses("persistence", 1)
+    assert (guesses[0] == labels.most_probable(baselines.persistence(made.plain)[made.plain.test[:, 1], 1])).all()
+
+
 def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(feed, work, tmp_path):
     import recorded
 
-    data, feeds = recorded.load(feed, work)
+    whole, feeds = recorded.load(feed, work)
     same, none = recorded.load(work / "features", tmp_path)
-    assert feeds == [feed] and none == [] and (same.features == data.features).all()
+    assert feeds == [feed] and none == [] and (same.features == whole.features).all()
     with pytest.raises(DataError, match="another recording"):
         recorded.load(work / "features", work)
 
@@ -124,11 +140,22 @@ def test_the_study_of_risk_takes_no_move_from_an_absent_price(feed, work):
     import recorded
     import risk as study
 
-    from martlet.training import data
-
     loaded, _ = recorded.load(feed, work)
     problem = data.prepare(loaded, [10])
     hole = problem.split.test_from - 50
     problem.data.mid[hole] = labels.UNDEFINED_PRICE
     moving = next(one for one in study.forecasts(problem, 0, []) if one.name.startswith("EWMA"))
     assert np.nanmax(moving.value_at_risk) < 0.01
+
+
+def test_the_frontier_is_drawn_where_an_interval_does_not_hold_its_value(tmp_path):
+    import frontier
+
+    class Found:
+        rows = {"LSTM int8 50%": {"engine": {"p50_ns": 300.0, "precision": "int8"}}, "majority": {}, "trees": {}}
+
+        def score(self, name, column):
+            return Interval(0.5, 0.51, 0.52, 0.01)
+
+    frontier.plot(Found(), 0, tmp_path / "figure.png", "GOOG")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -91,7 +91,7 @@ def parsed(**changes):
     ({"name": ""}, r"name is letters"),
     ({"name": "a\n"}, r"name is letters"),
     ({"name": "é"}, r"name is letters"),
-    ({"teachers": [{"name": "../../x", "network": {"kind": "gru"}}]}, r"teachers\[0\]\.name is letters.* not '\.\./"),
+    ({"teachers": [{"name": "../x", "network": {"kind": "gru"}}]}, r"teachers\[0\]\.name is letters.* not '\.\./"),
     ({"peers": [{"name": "x", "network": {"kind": "gru"}}, {"name": "", "network": {"kind": "gru"}}]},
      r"peers\[1\]\.name is letters"),
     ({"data": {"folder": "a", "horizons": [10, 20, "10"]}}, r"data\.horizons names 10 ticks twice"),
@@ -99,7 +99,8 @@ def parsed(**changes):
     ({"heads": {"names": ["probabilities", "volatility", "volatility"]}}, r"heads\.names names volatility twice"),
     ({"baselines": ["trees", "trees"]}, r"baselines names trees twice"),
     ({"heads": {"shares": {"nosuch": 2}}}, r"heads\.shares\.nosuch is of no loss of heads\.names: .* probabilities"),
-    ({"heads": {"names": ["probabilities", "value_at_risk", "expected_shortfall"], "shares": {"expected_shortfall": 2}}},
+    ({"heads": {"names": ["probabilities", "value_at_risk", "expected_shortfall"],
+                "shares": {"expected_shortfall": 2}}},
      r"heads\.shares\.expected_shortfall is of no loss .* both risks have one, value_at_risk"),
     ({"name": None}, r"name is text, not None"),
     ({"data": {}}, r"data has either feeds or a folder"),
@@ -135,7 +136,8 @@ def test_numbers_are_read_as_people_write_them():
 
 def test_shares_are_of_the_heads_that_there_are():
     names = ["probabilities", "value_at_risk", "expected_shortfall"]
-    found = parsed(heads={"names": names, "shares": {"value_at_risk": 0.5}}, data={"folder": "a", "horizons": [10, "10ms"]})
+    found = parsed(
+        heads={"names": names, "shares": {"value_at_risk": 0.5}}, data={"folder": "a", "horizons": [10, "10ms"]})
     assert found.heads.shares == {"value_at_risk": 0.5}
 
 

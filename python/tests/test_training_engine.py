@@ -1,5 +1,6 @@
 """Runs beside the built program: `martlet score` says what Python says, and the frontier is measured."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ pytest.importorskip("jax")
 pytest.importorskip("onnx")
 pytest.importorskip("yaml")
 
-from martlet.training import command, config, evaluation, frontier, stages  # noqa: E402
+from martlet.training import command, config, evaluation, frontier, run, stages  # noqa: E402
 from run_support import features, quick_compiler, small  # noqa: E402, F401
 from support import BIN, martlet  # noqa: E402
 
@@ -76,3 +77,51 @@ def test_the_frontier_is_measured(features, tmp_path, capsys, monkeypatch):
     assert "50% fp32" in capsys.readouterr().out
     assert command.main(["compress", str(folder), "--densities", "2"]) == 1
     assert "densities lie between 0 and 1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_frontier_whose_files_do_not_reproduce_is_refused(feed, tmp_path, precision, capsys, monkeypatch):
+    monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
+    every, exported = frontier.variants, run.export_student
+    monkeypatch.setattr(frontier, "variants", lambda *arguments: [
+        variant for variant in every(*arguments) if variant.name == f"dense {precision}"])
+    file, folder = tmp_path / "feed.yaml", tmp_path / "run"
+    changes = {"data": {"feeds": [str(feed)], "horizons": [10, 20], "features": ["queue_*", "momentum_*"]}}
+    file.write_text(config.as_text(small("x", training={"epochs": 3}, **changes)))
+    arguments = ["compress", str(file), "--out", str(folder), "--horizon", "1"]
+    assert command.main(arguments) == 0
+    head, line = ((folder / "compress" / "frontier.csv").read_text()).splitlines()
+    row = dict(zip(head.split(","), line.split(",")))
+    # As the engine has it, and over some more ticks than those whose horizons all end in the part.
+    assert float(row["macro_f1"]) == pytest.approx(float(row["engine_macro_f1"]), abs=0.01)
+
+    def other_file(settings, problem, job, result, path):
+        """What is written is not what is judged: another bias."""
+        weights = result.weights | {"head_probabilities_b": result.weights["head_probabilities_b"] + np.float32(
+            [3, 0, 0, 3, 0, 0])}
+        exported(settings, problem, job, dataclasses.replace(result, weights=weights), path)
+        return exported(settings, problem, job, result, path.with_suffix(".judged.onnx"))
+
+    capsys.readouterr()
+    monkeypatch.setattr(run, "export_student", other_file)
+    assert command.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert "martlet score gives a macro F1" in captured.err and len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(BIN is None, reason="MARTLET_BIN is not set")
+def test_a_float_file_of_a_frontier_is_run_through_onnx_runtime(features, tmp_path, capsys, monkeypatch):
+    every, exported = frontier.variants, run.export_student
+    monkeypatch.setattr(frontier, "variants", lambda *arguments: every(*arguments)[:1])
+
+    def other_file(settings, problem, job, result, path):
+        bias = result.weights["head_probabilities_b"] + np.float32([1, 0, 0])
+        weights = result.weights | {"head_probabilities_b": bias}
+        return exported(settings, problem, job, dataclasses.replace(result, weights=weights), path)
+
+    monkeypatch.setattr(run, "export_student", other_file)
+    file = tmp_path / "small.yaml"
+    file.write_text(config.as_text(small(features, training={"epochs": 1})))
+    assert command.main(["compress", str(file), "--out", str(tmp_path / "run")]) == 1
+    assert "ONNX Runtime differs from the training code" in capsys.readouterr().err

@@ -104,7 +104,8 @@ def test_reproduce_says_whether_it_is_the_shipped_file(done, tmp_path, capsys):
     assert verdict() == f"{made} equals {models / 'small.onnx'} to the byte (SHA-256 {digest})"
     (models / "small.onnx").write_bytes(b"other")
     other = hashlib.sha256(b"other").hexdigest()
-    assert verdict("--save", str(models)) == f"{made} differs from {models / 'small.onnx'}: SHA-256 {digest}, there {other}"
+    expected = f"{made} differs from {models / 'small.onnx'}: SHA-256 {digest}, there {other}"
+    assert verdict("--save", str(models)) == expected
     assert "to the byte" in verdict()
     (models / "small.onnx").unlink()
     assert "is not there" in verdict()

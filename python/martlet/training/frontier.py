@@ -86,12 +86,10 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
             stage(f"{variant.name}, seed {seed}")
             probabilities, file = _student(config, problem, variant, seed, folder, out, taught)
             guesses.append(most_probable(probabilities[chosen, column]))
+            # Of each seed's file, not only of the one that stands in the table.
+            scored = _engine_score(config, problem, feeds, file, probabilities, variant, column)
             if seed == seeds[0]:
-                row = _measured(variant.name, file)
-                if feeds:
-                    begin = int(problem.data.ts_recv[evaluation.first_judged(problem)])
-                    scored = engine.score(feeds, file, begin, config.data.sizes)
-                    row["engine_macro_f1"] = scored["horizons"][column]["macro_f1"]
+                row = _measured(variant.name, file) | scored
         guesses = np.array(guesses)
         if reference is None:
             # Without a teacher all stand beside the first, the dense student.
@@ -101,7 +99,8 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
 
 
 def _student(config, problem, variant, seed, folder, out, taught):
-    """Probabilities of a variant, and its file. The run's own dense student is taken where it is there."""
+    """Probabilities of a variant's file, and the file: of floats the training code's, which ONNX Runtime has to give
+    too, of bytes the integer reference's. The run's own dense student is taken where it is there."""
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=variant.pruned,
                              quantized=variant.quantized, seed=seed)
     place = out / folder_name(variant, seed)
@@ -114,8 +113,21 @@ def _student(config, problem, variant, seed, folder, out, taught):
         result, _ = stages.tilt(problem, result, found["probabilities"])
         found = stages.outputs(job, problem, result)
     path = out / f"{place.name}.onnx"
-    run.export_student(config, problem, job, result, path)
+    model = run.export_student(config, problem, job, result, path)
+    if variant.quantized is None:
+        evaluation.check_file(model, problem, found)
+    else:
+        found = evaluation.exact_outputs(model, problem, found)
     return found["probabilities"], path
+
+
+def _engine_score(config, problem, feeds, file, probabilities, variant, column) -> dict:
+    """The macro F1 of `martlet score`, which has to be that of the probabilities; nothing without feeds."""
+    if not feeds:
+        return {}
+    check = evaluation.check_score(
+        file, feeds, problem, probabilities, variant.quantized is not None, config.data.sizes)
+    return {"engine_macro_f1": check["horizons"][column]["engine"]["macro_f1"]}
 
 
 def _teacher_row(config, problem: Problem, folder, out) -> dict:

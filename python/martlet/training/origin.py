@@ -34,8 +34,8 @@ def require_same(found: dict, folder: pathlib.Path) -> None:
     except (OSError, ValueError, AttributeError):
         differing = ["data or release, of which it says nothing"]
     if differing:
-        raise ConfigError(f"{folder} holds a run of other {', '.join(differing)} ({folder / NAME}): remove the folder to "
-                          "begin anew, or choose another --out")
+        raise ConfigError(f"{folder} holds a run of other {', '.join(differing)} ({folder / NAME}): remove the folder "
+                          "to begin anew, or choose another --out")
 
 
 def _sha256(path: pathlib.Path) -> str:
