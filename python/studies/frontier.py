@@ -15,10 +15,10 @@ def plot(study: Study, column: int, path: pathlib.Path, title: str) -> None:
     baseline; names stand beside the figure, because neighbours are too close for them."""
     drawing, (axes,) = plots.figure(width=9.5, height=5.5)
     kinds = sorted({name.split()[0] for name, facts in study.rows.items() if "engine" in facts})
-    run = sorted((name for name, facts in study.rows.items() if "engine" in facts and "member" not in name),
-                 key=lambda name: study.rows[name]["engine"]["p50_ns"])
+    names = sorted((name for name, facts in study.rows.items() if "engine" in facts and "member" not in name),
+                   key=lambda name: study.rows[name]["engine"]["p50_ns"])
     before: list[tuple[float, float]] = []
-    for number, name in enumerate(run, 1):
+    for number, name in enumerate(names, 1):
         score, engine = study.score(name, column), study.rows[name]["engine"]
         # A percentile interval need not hold the value itself.
         reach = np.maximum([[score.value - score.low], [score.high - score.value]], 0)

@@ -19,6 +19,7 @@ import recorded
 
 from martlet.training import loop, plots, risk, stages
 from martlet.training.data import Problem
+from martlet.training.metrics import violations
 from martlet.training.report import markdown_table
 from martlet.training.risk import Forecast
 
@@ -59,7 +60,7 @@ def forecasts(problem: Problem, column: int, models: list[Forecast]) -> list[For
     for one in [risk.historical(returns, train),
                 risk.ewma(returns, moves, data.reset, ahead, train, validation), *models]:
         result += [one, scaled(one, returns, train | validation)]
-        if one in models:
+        if any(one is model for model in models):
             result.append(scaled(one, returns, validation, " of validation"))
     return result
 
@@ -74,7 +75,7 @@ def draw(path: pathlib.Path, moving: Forecast, model: Forecast, returns: np.ndar
          title: str) -> None:
     """The network's value at risk and the moving volatility's on horizons that begin at `ticks`."""
     values = {"network": model.value_at_risk[ticks, 0], "moving volatility": moving.value_at_risk[ticks, 0]}
-    plots.value_at_risk_plot(path, returns[ticks], values, -returns[ticks] > values["network"], title)
+    plots.value_at_risk_plot(path, returns[ticks], values, violations(returns[ticks], values["network"]), title)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import jax
 import pytest
 import yaml
 
-from martlet.training import config
+from martlet.training import config, loop
 from training_support import describe, write_folder
 
 COUNT = 8_000
@@ -23,6 +23,14 @@ def features(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp("features"), count=COUNT)
     describe(folder, ticks=COUNT)
     return folder
+
+
+def interrupt(patch, epoch):
+    """Ends the training at an epoch, as Ctrl-C would."""
+    def show(progress, reached, note):
+        if reached == epoch:
+            raise KeyboardInterrupt
+    patch.setattr(loop.Progress, "show", show)
 
 
 def small(features, **changes):

@@ -14,7 +14,7 @@ pytest.importorskip("yaml")
 
 from martlet import labels  # noqa: E402
 from martlet.training import card, command, config, evaluation, export, heads, loop, run, stages  # noqa: E402
-from run_support import COUNT, features, quick_compiler, small  # noqa: E402, F401
+from run_support import COUNT, features, interrupt, quick_compiler, small  # noqa: E402, F401
 from test_fi2010 import folder as fi2010_folder  # noqa: E402, F401
 from training_support import FEATURES, describe  # noqa: E402
 
@@ -58,12 +58,8 @@ def test_the_folder_tells_all(done):
 
 
 def test_the_same_configuration_gives_the_same_file_interrupted_or_not(done, features, tmp_path, monkeypatch):
-    def stop(progress, epoch, note):
-        if epoch == 5:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "show", stop)
+        interrupt(patch, 5)
         with pytest.raises(KeyboardInterrupt):
             run.run(small(features), tmp_path)
     assert not (tmp_path / "model.onnx").exists()

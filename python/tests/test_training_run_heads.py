@@ -10,10 +10,10 @@ pytest.importorskip("jax")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("yaml")
 
-from martlet.training import backtest, card, export, loop, metrics, risk, run, stages  # noqa: E402
+from martlet.training import backtest, card, export, metrics, risk, run, stages  # noqa: E402
 from martlet.training.environment import Market, simulate  # noqa: E402
 from martlet.training.report import Report  # noqa: E402
-from run_support import features, quick_compiler, small  # noqa: E402, F401
+from run_support import features, interrupt, quick_compiler, small  # noqa: E402, F401
 
 FEE = 0.2
 
@@ -79,12 +79,8 @@ def test_card_and_report_hold_both(done):
 
 
 def test_an_interrupted_run_gives_the_same_file(done, features, tmp_path, monkeypatch):
-    def stop(progress, epoch, note):
-        if epoch == 4:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "show", stop)
+        interrupt(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             run.run(settings(features), tmp_path)
     run.run(settings(features), tmp_path, is_resumed=True)

@@ -155,7 +155,7 @@ def compare(
 
 
 def plain(rows: Sequence[Judgement]) -> list[dict]:
-    """As JSON has it; NaN of none."""
+    """As dictionaries; a number that there is none of is NaN."""
     return [dataclasses.asdict(row) for row in rows]
 
 

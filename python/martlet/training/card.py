@@ -17,7 +17,7 @@ from .report import Report
 
 FENCE = "```yaml\n"
 #: A mean size of the position below which it is as good as none.
-OUT = 0.05
+EXPOSURE_MIN = 0.05
 
 
 def write(config: Config, problem: Problem, job, result, rows: list[Row], risks: dict, judged: list, figures: dict,
@@ -192,6 +192,7 @@ def _outcome(judged) -> str:
     net, low, high = (1e4 * value for value in (own.net.value, own.net.low, own.net.high))
     if own.turnover == 0:
         return "The position never trades."
+    # What is printed as 0.0.
     if abs(net) < 0.05:
         text = f"The position comes to nothing after costs, {_signed(own.gross)} basis points before them."
     elif net < 0:
@@ -203,7 +204,7 @@ def _outcome(judged) -> str:
                 else "does not hold zero."))
     above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others if one.net.value > own.net.value]
     text += f" On average it held {own.exposure:.3f} of a whole position"
-    text += ": it stays out of the market." if own.exposure < OUT else "."
+    text += ": it stays out of the market." if own.exposure < EXPOSURE_MIN else "."
     return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")
 
 

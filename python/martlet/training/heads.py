@@ -50,7 +50,7 @@ class Heads:
     #: What each head's loss counts in the sum; 1 where it is not named.
     shares: tuple[tuple[str, float], ...] = ()
     #: What both risks of each horizon are multiplied by, at all tails, as validation suggests after training
-    #: (`risk.calibrated`); it counts in outputs and export, not in losses. Empty for 1.
+    #: (`risk.factors`); it counts in outputs and export, not in losses. Empty for 1.
     risk_factors: tuple[float, ...] = ()
     #: Whether the hidden values are the logits themselves, without a layer between; for `probabilities` alone.
     is_direct: bool = False

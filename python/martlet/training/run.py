@@ -139,7 +139,7 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
         predictions["student, not tilted"] = found["probabilities"]
         result, powers = stages.tilt(problem, result, found["probabilities"])
     if "value_at_risk" in found:
-        job = stages.calibrated(job, problem, found)
+        job = stages.with_risk_factors(job, problem, found)
     found = stages.outputs(job, problem, result)
     is_exact, path = result.ranges is not None, folder / MODEL
     model = export_student(config, problem, job, result, path)

@@ -226,7 +226,7 @@ def tilted_weights(weights: dict, shares: Sequence[np.ndarray], powers: Sequence
     return weights | {"head_probabilities_b": bias}
 
 
-def calibrated(job: Job, problem: Problem, found: dict[str, np.ndarray]) -> Job:
+def with_risk_factors(job: Job, problem: Problem, found: dict[str, np.ndarray]) -> Job:
     """The job whose heads multiply the risks by what training and validation make of the outputs `found`."""
     return dataclasses.replace(job, heads=dataclasses.replace(job.heads, risk_factors=risk.factors(problem, found)))
 
