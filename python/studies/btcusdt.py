@@ -1,10 +1,10 @@
-"""BTCUSDT futures, book ticker and trades: what pruning costs, at 20 and 100 ticks.
+"""BTCUSDT futures and spot, book ticker and trades: what pruning costs, at 20 and 100 ticks.
 
-    python python/studies/btcusdt.py usdm_btcusdt_20240808.gz --work DIR --model models/btcusdt.onnx \
-        --also spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz
+    python python/studies/btcusdt.py usdm_btcusdt_20240808.gz spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz \
+        --work DIR --model models/btcusdt.onnx --also cm_btcusd_perp_20240808.gz cm_btcusd_perp_20240809.gz
 
-Prints Markdown tables; among the last ones those that compare the training code's scores with those of `martlet score`
-over the feed. What is finished is not done again, so the command can be stopped and repeated.
+Each recording has parts of its own, in time; one network learns from all. Prints Markdown tables; among the last ones
+those that compare the training code's scores with those of `martlet score` over the feeds. What is finished is not done again, so the command can be stopped and repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPARED = (SHIPPED, "LSTM int8 10%")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = recorded.make_parser(__doc__)
+    parser = recorded.make_parser(__doc__, is_of_several=True)
     parser.add_argument("--model", type=pathlib.Path, metavar="FILE.onnx",
                         help="writes the first seed's student of 10 %% in floats there, and beside it, as "
                              "FILE-8bit.onnx, that of bytes")
@@ -43,8 +43,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> None:
-    loaded, feeds = recorded.load(options.source, options.work)
-    study = Study(options.work, data.prepare(loaded, HORIZONS, alphas=list(ALPHAS)), list(range(len(HORIZONS))))
+    recordings, feeds = recorded.load_all(options.sources, options.work)
+    problem = data.prepare_all(recordings, HORIZONS, alphas=list(ALPHAS))
+    study = Study(options.work, problem, list(range(len(HORIZONS))))
     trees = study.add_baselines(study.plain, SEEDS)
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS[:2], [trees])
@@ -56,6 +57,7 @@ def main(options: argparse.Namespace) -> None:
         others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"]
         print(chain.losses(study, [(name, other) for name in COMPARED for other in others], column), "\n")
         print(study.table([*others, "LSTM fp32 dense", *COMPARED], column), "\n")
+        print(study.by_recording([*others, *COMPARED], column), "\n")
     for name in COMPARED if feeds else ():
         print(study.reproduced(name, study.rows[name]["file"], feeds), "\n")
     if options.also:

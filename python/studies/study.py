@@ -174,6 +174,19 @@ class Study:
         return markdown_table(comparison.table(comparison.compare(
             single, {name: self.predictions[name][:, :, [column]] for name in names})))
 
+    def by_recording(self, names: list[str], column: int) -> str:
+        """Macro F1 of some predictors on the test part of each recording."""
+        files, horizon = self.problem.data.description["files"], self.problem.horizons[column]
+        rows = [[f"test part, {horizon}", "ticks", *names]]
+        for file, part in zip(files, self.problem.tests):
+            chosen = part.start + np.flatnonzero(self.problem.test[part, column])
+            draws = Resamples(len(chosen), int(self.problem.ahead[chosen, column].max()))
+            expected = self.problem.classes[chosen, column]
+            rows.append([file, f"{len(chosen):,}", *(
+                draws.interval(macro_f1, expected, most_probable(self.predictions[name][:, chosen, column]))
+                for name in names)])
+        return markdown_table(rows)
+
     # The engine
 
     def exported(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> pathlib.Path:
@@ -195,8 +208,8 @@ class Study:
             return row | {"prunable": pruning.density(trained.weights, network.prunable)}
         return self.kept_json(name, make)
 
-    def reproduced(self, name: str, path: pathlib.Path, feeds: list[pathlib.Path]) -> str:
-        """A table of what `martlet score` says of the file over the feeds, and of this Python's scores on the same
+    def reproduced(self, name: str, path: pathlib.Path, feeds: list[list[pathlib.Path]]) -> str:
+        """A table of what `martlet score` says of the file over each recording, and of this Python's scores on the same
         ticks: of floats by the training code, of bytes by the integer reference. They have to agree."""
         model, found = onnx.load(path), {"probabilities": self.predictions[name][0]}
         is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
@@ -206,9 +219,9 @@ class Study:
             return evaluation.check_score(path, feeds, self.problem, judged["probabilities"], is_integer)
         check = self.kept_json(f"{path.relative_to(self.folder).with_suffix('')}-check", make)
         by = "integer reference" if is_integer else "training code"
-        rows = [[row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",
+        rows = [[row["recording"], row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",
                  f"{row['engine']['macro_f1']:.6f}"] for row in check["horizons"]]
-        return markdown_table([[name, "ticks", f"macro F1, {by}", "macro F1, engine"], *rows])
+        return markdown_table([[name, "horizon", "ticks", f"macro F1, {by}", "macro F1, engine"], *rows])
 
 
 def _confusion(expected, probabilities):

@@ -15,7 +15,7 @@ pytest.importorskip("lightgbm")
 from martlet import labels  # noqa: E402
 from martlet.training import baselines, data, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
 from martlet.training.bootstrap import Interval  # noqa: E402
-from martlet.training.data import DataError  # noqa: E402
+from martlet.training.config import ConfigError  # noqa: E402
 from run_support import quick_compiler  # noqa: E402, F401
 from support import BIN, ROOT, martlet, one_line  # noqa: E402
 
@@ -126,8 +126,8 @@ def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(
 
     whole, feeds = recorded.load(feed, work)
     same, none = recorded.load(work / "features", tmp_path)
-    assert feeds == [feed] and none == [] and (same.features == whole.features).all()
-    with pytest.raises(DataError, match="another recording"):
+    assert feeds == [[feed]] and none == [] and (same.features == whole.features).all()
+    with pytest.raises(ConfigError, match="other data"):
         recorded.load(work / "features", work)
 
 

@@ -55,7 +55,7 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
     """All stages; what metrics.json holds."""
     # What is missing is said before the first hour, not after it.
     plots.figure()
-    if config.data.feeds:
+    if not config.data.folder:
         engine.program()
     open_folder(config, folder, is_resumed)
     stage("features")
