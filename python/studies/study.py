@@ -22,12 +22,10 @@ from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
 from martlet.training.metrics import confusion, log_loss, macro_f1
-from martlet.training.mirror import Mirror
+from martlet.training.mirror import LIMIT, Mirror
 from martlet.training.report import markdown_table
 
-#: Normalised features are cut off there: what lies beyond tells one day's story only.
-LIMIT = 1.5
-#: Logistic regression by `Study.add_logistic`.
+#: The baseline `mirrored` of the kit in the tables.
 LOGISTIC = "logistic, mirrored"
 
 
@@ -100,23 +98,6 @@ class Study:
             return (straight + of(self.mirror.features(self.features))[..., ::-1]) / 2 if is_mirrored else straight
         return self.kept(f"{name}-outputs", make)
 
-    def add_logistic(self) -> None:
-        """Adds logistic regression on what the networks learn from: the part and its mirror image, robust scales."""
-        problem, mirrored = self.problem, self.mirror.features(self.features)
-
-        def make():
-            result = np.full((*problem.classes.shape, 3), np.nan, np.float32)
-            for column in self.columns:
-                train, validation = (part[:, column] for part in (problem.train, problem.validation))
-                classes = problem.classes[:, column]
-                fit = baselines.fit_logistic(
-                    np.concatenate([self.features[train], mirrored[train]]),
-                    np.concatenate([classes[train], 2 - classes[train]]), self.features[validation],
-                    classes[validation])
-                result[:, column] = fit.probabilities(self.features)
-            return result
-        self.add(LOGISTIC, [self.kept("baselines/logistic-mirrored", make)])
-
     # Judging
 
     def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True) -> None:
@@ -132,20 +113,19 @@ class Study:
             self.rows[name][f"validation_{column}"] = (float(np.mean(scores)), float(np.mean(losses)))
 
     def add_baselines(self, problem: Problem, seeds: tuple[int, ...]) -> np.ndarray:
-        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's, and `add_logistic`;
-        returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
+        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's; returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
         made = {
             "majority": lambda: baselines.majority(problem)[None],
             "persistence": lambda: baselines.persistence(problem)[None],
             "logistic": lambda: baselines.logistic(problem)[None],
+            LOGISTIC: lambda: baselines.mirrored(problem)[None],
             "trees": lambda: np.stack([baselines.trees(problem, seed) for seed in seeds])}
         columns = [self.plain.horizons.index(horizon) for horizon in problem.horizons]
         for name, make in made.items():
             found = self.kept(f"baselines/{name}", make)
             widened = np.full((len(found), *self.plain.classes.shape, 3), np.nan, np.float32)
             widened[:, :, columns] = found
-            self.add(name, list(widened), is_mirrored=False)
-        self.add_logistic()
+            self.add(name, list(widened), is_mirrored=name == LOGISTIC)
         return np.mean(widened, axis=0)
 
     def guesses(self, name: str, column: int) -> tuple[np.ndarray, np.ndarray]:

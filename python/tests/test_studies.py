@@ -113,7 +113,7 @@ def test_baselines_of_one_horizon_stand_in_a_study_of_several(feed, work, tmp_pa
     loaded, _ = recorded.load(feed, work)
     made = kit.Study(tmp_path, data.prepare(loaded, (10, 20, 50)), [1])
     trees = made.add_baselines(data.prepare(loaded, [20]), (1, 2))
-    assert list(made.rows) == ["majority", "persistence", "logistic", "trees", kit.LOGISTIC]
+    assert list(made.rows) == ["majority", "persistence", "logistic", kit.LOGISTIC, "trees"]
     assert made.predictions["trees"].shape == (2, *made.plain.classes.shape, 3)
     assert trees.shape == (*made.plain.classes.shape, 3)
     assert np.isfinite(trees[:, 1]).all() and np.isnan(trees[:, [0, 2]]).all()

@@ -44,7 +44,7 @@ def parsed(**changes):
     ({"peers": [{"name": "a", "network": {"kind": "gru"}, "training": {"least_settled": 1}}]},
      r"peers\[0\]\.training\.least_settled is at least 0 and below 1"),
     ({"is_tilted": 1}, r"is_tilted is true or false, not 1"),
-    ({"baselines": ["tree"]}, r"baselines\[0\] is one of majority, persistence, logistic, trees, not 'tree'"),
+    ({"baselines": ["tree"]}, r"baselines\[0\] is one of majority, persistence, logistic, mirrored, trees, not 'tree'"),
     ({"baselines": "trees"}, r"baselines is a list"),
     ({"heads": {"names": ["trend", "probabilities"]}}, r"data\.trend_ticks is needed by the head trend"),
     ({"heads": {"names": ["probabilities", "positions"]}}, r"heads\.names\[1\] is one of .*position, not 'positions'"),

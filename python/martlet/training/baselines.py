@@ -1,4 +1,4 @@
-"""Predictors that every model stands beside: majority, persistence, logistic regression, gradient-boosted trees.
+"""Predictors that every model stands beside: majority, persistence, two logistic regressions, gradient-boosted trees.
 
 Each takes a `Problem` and gives probabilities [N, H, 3] float32 of all ticks, learned from the training part;
 validation chooses the logistic penalty and the number of trees. Nothing looks at the test part.
@@ -13,6 +13,7 @@ import numpy as np
 from .. import labels
 from .data import DataError, Problem
 from .metrics import CLASSES, confusion, log_loss, macro_f1
+from .mirror import Mirror
 
 #: Strengths of the L2 penalty tried, per training tick, the strongest first.
 PENALTIES = (1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
@@ -61,6 +62,25 @@ def logistic(problem: Problem) -> np.ndarray:
         parts = [(features[chosen[:, column]], problem.classes[chosen[:, column], column])
                  for chosen in (problem.train, problem.validation)]
         result[:, column] = fit_logistic(*parts[0], *parts[1]).probabilities(features)
+    return result
+
+
+def mirrored(problem: Problem) -> np.ndarray:
+    """Multinomial logistic regression on the training part and its mirror image, on the scales of `Mirror`."""
+    try:
+        mirror = Mirror.of(problem.data.names)
+    except ValueError as error:
+        raise DataError(f"baselines: mirrored: {error}: name the other baselines, or take both sides' features") from error
+    features = mirror.normalised(problem)
+    image = mirror.features(features)
+    result = np.empty((*problem.classes.shape, CLASSES), np.float32)
+    for column in range(len(problem.horizons)):
+        train, validation = problem.train[:, column], problem.validation[:, column]
+        classes = problem.classes[:, column]
+        fit = fit_logistic(
+            np.concatenate([features[train], image[train]]), np.concatenate([classes[train], 2 - classes[train]]),
+            features[validation], classes[validation])
+        result[:, column] = fit.probabilities(features)
     return result
 
 

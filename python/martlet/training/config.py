@@ -27,7 +27,7 @@ from .quantization import Quantization
 
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
-BASELINES = ("majority", "persistence", "logistic", "trees")
+BASELINES = ("majority", "persistence", "logistic", "mirrored", "trees")
 #: Of a model, teacher or peer: each names a file or a folder.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 #: LightGBM takes no larger one.

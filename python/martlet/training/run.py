@@ -91,7 +91,7 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
         found = kept_arrays(path)
     else:
         make = {"majority": baselines.majority, "persistence": baselines.persistence, "logistic": baselines.logistic,
-                "trees": lambda problem: baselines.trees(problem, config.seed)}
+                "mirrored": baselines.mirrored, "trees": lambda problem: baselines.trees(problem, config.seed)}
         found = {name: make[name](problem) for name in config.baselines}
         with open(folder / "new.npz", "wb") as file:
             np.savez(file, **found)
@@ -99,8 +99,8 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
     result = {}
     for name, values in found.items():
         result[name] = values
-        if name in ("logistic", "trees") and config.is_tilted:
-            result[f"{name}, tilted"] = tilted(config, problem, values)
+        if name in ("logistic", "mirrored", "trees") and config.is_tilted:
+            result[f"{name}, tilted"] = baselines.tilted(problem, values, name == "mirrored")[0]
     return result
 
 
