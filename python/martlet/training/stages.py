@@ -38,15 +38,9 @@ def feeds_of(config: Config, folder: pathlib.Path) -> list[list[pathlib.Path]]:
     sessions = [[path] for path in paths] if config.data.recordings else [paths] * bool(paths)
     if config.data.format == "dbn":
         return sessions
-    return [[_converted(config, session, folder / f"feed{suffix}.dbn.zst")]
-            for session, suffix in zip(sessions, _suffixes(sessions))]
-
-
-def _suffixes(sessions: list[list[pathlib.Path]]) -> list[str]:
-    """What is made of each recording is told apart by."""
-    if len(sessions) == 1:
-        return [""]
-    return [f"-{number}-{paths[0].name.split('.')[0]}" for number, paths in enumerate(sessions, 1)]
+    names = ["feed"] if len(sessions) == 1 else [
+        f"feed-{number}-{paths[0].name.split('.')[0]}" for number, paths in enumerate(sessions, 1)]
+    return [[_converted(config, session, folder / f"{name}.dbn.zst")] for session, name in zip(sessions, names)]
 
 
 def _converted(config, session, path):
@@ -63,8 +57,8 @@ def load_data(config: Config, folder: pathlib.Path, feeds: list[list[pathlib.Pat
     if not feeds:
         return [_loaded(config, expanded(config.data.folder, "data.folder"))]
     result = []
-    for session, suffix in zip(feeds, _suffixes(feeds)):
-        source = folder / f"features{suffix}"
+    for number, session in enumerate(feeds, 1):
+        source = folder / ("features" if len(feeds) == 1 else f"features-{number}")
         if not (source / "features.json").exists():
             engine.features(session, source, config.data.sizes)
         result.append(_loaded(config, source))
