@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from martlet.labels import most_probable
-from martlet.training import baselines, comparison, engine, evaluation, export, inference, loop, pruning, stages
+from martlet.training import baselines, comparison, engine, evaluation, export, inference, loop, plots, pruning, stages
 from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
@@ -166,6 +166,15 @@ class Study:
                 draws.interval(macro_f1, expected, most_probable(self.predictions[name][:, chosen, column]))
                 for name in names)])
         return markdown_table(rows)
+
+    def draw(self, name: str, column: int, path: pathlib.Path) -> None:
+        """How often what a predictor's first seed states came true on the test part, and what it confuses, in files
+        named after `path`."""
+        expected, guesses = self.guesses(name, column)
+        stated = self.predictions[name][0, self.problem.test[:, column], column]
+        title = f"{name}, {self.problem.horizons[column]}"
+        plots.reliability_plot(path.with_stem(f"{path.stem}_reliability"), expected, stated, title)
+        plots.confusion_plot(path.with_stem(f"{path.stem}_confusion"), confusion(expected, guesses[0]), title)
 
     # The engine
 
