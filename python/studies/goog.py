@@ -38,9 +38,12 @@ TEACHING = dataclasses.replace(chain.TEACHER, epochs=8, learning_rate=4e-3, aver
 FURTHER = tuple(
     chain.Member(f"teacher member TCN {seed}", networks.make("tcn", channels=48, layers=5, **DROPOUT),
                  dataclasses.replace(TEACHING, seed=seed)) for seed in SEEDS[:2])
-#: A large network over windows. It does not teach: validation is better without it.
-MIXER = chain.Member("mixer", networks.make("mixer", channels=48, layers=2, window=32, dropout=0.3), loop.Settings(
-    epochs=6, learning_rate=1e-3, weight_decay=3e-2, windows=20_000, validation_every=8, average_decay=0.98))
+#: A large network over windows. It does not teach: validation is no better with it.
+MIXER = chain.Member(
+    "mixer",
+    networks.make("mixer", channels=64, layers=3, window=48, input_dropout=0.05, dropout=0.1),
+    loop.Settings(epochs=4, learning_rate=2e-3, weight_decay=3e-2, windows=16_000, validation_every=8,
+                  average_decay=0.98))
 #: Judged against the teacher and the baselines.
 COMPRESSED = ["LSTM int8 50%", "MLP int8 50%", "TCN int8 50%", "wide int8 25%", "wide int8 10%"]
 
