@@ -27,7 +27,8 @@ def feed(tmp_path_factory):
 def test_martlet_score_says_the_same(feed, tmp_path, precision, monkeypatch, capsys):
     monkeypatch.setattr(evaluation, "REFERENCE_BURN_IN", 300)
     file = tmp_path / "feed.yaml"
-    changes = {"data": {"feeds": [str(feed)], "horizons": [10, 20], "features": ["queue_*", "momentum_*"]},
+    horizons = [10, "50ms", 20]
+    changes = {"data": {"feeds": [str(feed)], "horizons": horizons, "features": ["queue_*", "momentum_*"]},
                "training": {"epochs": 3}, "has_dense": False} | ({"quantization": {}} if precision == "int8" else {})
     file.write_text(config.as_text(small("x", **changes)))
     assert command.main(["run", str(file), "--out", str(tmp_path / "run"), "--save", str(tmp_path)]) == 0
@@ -36,6 +37,9 @@ def test_martlet_score_says_the_same(feed, tmp_path, precision, monkeypatch, cap
     check = json.loads((tmp_path / "run" / "metrics.json").read_text())["score_check"]
     assert check["is_exact"] == (precision == "int8") and len(check["horizons"]) == 2
     assert all(row["ticks"] > 500 and row["confusion_difference"] == 0 for row in check["horizons"])
+    # It knows no horizons in time: those are left out by name, and the others keep theirs.
+    assert [row["horizon"] for row in check["horizons"]] == ["10 ticks", "20 ticks"] and check["left_out"] == ["50 ms"]
+    assert "does not evaluate 50 ms: there the scores are those of" in (tmp_path / "run" / "card.md").read_text()
     assert (tmp_path / "small.onnx").exists() and (tmp_path / "small.md").exists()
     settings = config.load(file)
     problem = stages.problem_of(settings, stages.load_data(settings, tmp_path / "run", [feed]))

@@ -135,6 +135,8 @@ def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
     from . import run
 
     folder = arguments.out or pathlib.Path("runs") / config.name
+    if arguments.save or shipped:
+        run.require_file(config, "--save" if arguments.save else "reproduce")
     values = run.run(config, folder, is_resumed=arguments.resume)
     # Before --save, which may put the new file in the old one's place.
     verdict = [run.sameness(folder / run.MODEL, shipped)] if shipped else []

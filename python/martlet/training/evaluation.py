@@ -58,14 +58,18 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
                 is_exact: bool, sizes=()) -> dict:
     """Scores by `martlet score` on the test part beside those of `probabilities` [N, H, 3] on the same ticks.
 
-    Both count from the capture time of the first test tick on. Raises MismatchError for scores that differ by more than
+    Both count from the capture time of the first test tick on. Horizons that `martlet score` does not evaluate, as
+    those in milliseconds, are named in `left_out`. Raises MismatchError for scores that differ by more than
     `SCORE_TOLERANCE`, or at all where `is_exact`.
     """
     begin = int(problem.data.ts_recv[first_judged(problem)])
-    report = engine.score(feeds, path, begin, sizes)
+    report, left_out = engine.score(feeds, path, begin, sizes), []
     is_counted = (problem.data.ts_recv >= begin) & (labels.ticks_since_reset(problem.data.reset) >= problem.warm_up)
     rows = []
     for column, (horizon, engine_row) in enumerate(zip(problem.horizons, report["horizons"])):
+        if not engine_row["confusion"]:
+            left_out.append(str(horizon))
+            continue
         chosen = is_counted & (problem.classes[:, column] != labels.NONE) & (problem.known[:, column] != labels.NONE)
         guess = labels.most_probable(probabilities[chosen, column])
         matrix = metrics.confusion(problem.classes[chosen, column], guess)
@@ -82,7 +86,8 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
         rows.append({
             "horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
             "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
-    return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "latency_ns": report["latency_ns"]}
+    return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "left_out": left_out,
+            "latency_ns": report["latency_ns"]}
 
 
 def other_heads(problem: Problem, found: dict[str, np.ndarray], rows: list[Row]) -> dict:

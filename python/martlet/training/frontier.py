@@ -64,6 +64,7 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
         raise DataError(f"seeds are 0 to {SEED_MAX}, not {', '.join(map(str, seeds))}")
     if len(set(seeds)) < len(seeds) or len(set(densities)) < len(densities):
         raise DataError("each density and each seed is named once")
+    run.require_file(config, "compress")
     plots.figure()
     engine.program()
     run.open_folder(config, folder, is_resumed=True)
@@ -122,12 +123,14 @@ def _student(config, problem, variant, seed, folder, out, taught):
 
 
 def _engine_score(config, problem, feeds, file, probabilities, variant, column) -> dict:
-    """The macro F1 of `martlet score`, which has to be that of the probabilities; nothing without feeds."""
+    """The macro F1 of `martlet score`, which has to be that of the probabilities; nothing without feeds, or of a
+    horizon that it does not evaluate."""
     if not feeds:
         return {}
     check = evaluation.check_score(
         file, feeds, problem, probabilities, variant.quantized is not None, config.data.sizes)
-    return {"engine_macro_f1": check["horizons"][column]["engine"]["macro_f1"]}
+    found = [row["engine"]["macro_f1"] for row in check["horizons"] if row["horizon"] == str(problem.horizons[column])]
+    return {"engine_macro_f1": found[0]} if found else {}
 
 
 def _teacher_row(config, problem: Problem, folder, out) -> dict:

@@ -13,7 +13,7 @@ import numpy as np
 from . import baselines, distillation, engine, export, inference, loop, risk
 from .batches import Examples
 from .config import Config, Peer, expanded, network_of
-from .data import Data, DataError, Problem, Split, prepare
+from .data import REACHES, Data, DataError, Problem, Split, prepare
 from .distillation import TEACHER, TEACHER_HIDDEN
 from .environment import Market
 from .heads import Heads
@@ -72,10 +72,11 @@ def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ())
                                description=data.description | {"names": names})
 
 
-def problem_of(config: Config, data: Data) -> Problem:
-    """Labels and parts; refuses a window that is not full at the first tick that counts, and a test part too short for
-    intervals of its scores."""
+def problem_of(config: Config, data: Data, split: Split | None = None) -> Problem:
+    """Labels and parts, those of the configuration's shares where no split is given; refuses a window that is not full
+    at the first tick that counts, and a test part too short for intervals of its scores."""
     settings = config.data
+    split = split or Split.in_time(len(data.mid), settings.shares, settings.embargo)
     warm_up = data.description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
     for name, options in [("network", config.network), *((one.name, one.network)
                                                          for one in (*config.teachers, *config.peers))]:
@@ -84,16 +85,17 @@ def problem_of(config: Config, data: Data) -> Problem:
             raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
     problem = prepare(
-        data, settings.horizons, settings.warm_up, alphas=settings.alphas,
-        split=Split.in_time(len(data.mid), settings.shares, settings.embargo), trend_ticks=settings.trend_ticks)
+        data, settings.horizons, settings.warm_up, label=settings.label, alphas=settings.alphas,
+        split=split, trend_ticks=settings.trend_ticks)
     for column, horizon in enumerate(problem.horizons):
         chosen = problem.test[:, column]
         judged, longest = int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1)
         # What the shortest block of bootstrap.Resamples needs, said before the training, not after it.
-        if 2 * longest > judged:
+        reach = REACHES[problem.label]
+        if reach * longest > judged:
             raise DataError(
                 f"the test part has {judged} judged ticks for the horizon of {horizon}, and intervals of its scores "
-                f"need {2 * longest}, twice the horizon: more data, a larger share, or a shorter horizon")
+                f"need {reach * longest}, {reach} times the horizon: more data, a larger share, or a shorter horizon")
     return problem
 
 
@@ -177,7 +179,8 @@ def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None
             chosen[TEACHER_HIDDEN] = (taught[TEACHER_HIDDEN], *counts)
     if job.market:
         index = np.arange(len(job.features))
-        chosen[MARKET] = (job.market.columns, index < problem.validation_from,
+        chosen[MARKET] = (job.market.columns,
+                          (index >= problem.split.train_from) & (index < problem.validation_from),
                           (index >= problem.validation_from) & (index < problem.test_from))
     targets, train, validation = ({name: parts[n] for name, parts in chosen.items()} for n in range(3))
     return Examples(job.features, problem.data.reset, targets, train, validation)
