@@ -10,6 +10,7 @@ import sys
 EPILOG = """examples, from the repository's root:
   martlet-train run python/configs/default.yaml              features, baselines, training, checks, report
   martlet-train run python/configs/default.yaml --resume     goes on where that was interrupted
+  martlet-train walk python/configs/default.yaml --folds 4   macro F1 in one stretch of time after another
   martlet-train compress runs/default --densities 0.5,0.2    the frontier of F1 against time, size and density
   martlet-train reproduce default                            a shipped model anew, from its card
   martlet-train fi2010 --data DIR                            the published protocol of FI-2010
@@ -36,6 +37,14 @@ def make_parser() -> argparse.ArgumentParser:
                                                         "made by python/studies/btcusdt.py")
     reproduce.add_argument("--models", type=pathlib.Path, default=pathlib.Path("models"), metavar="DIR")
     _add_run_options(reproduce)
+
+    walk = commands.add_parser("walk", help="train and judge anew as time goes on, fold after fold; leaves no model")
+    walk.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
+    walk.add_argument("--folds", type=_at_least_1, default=4, metavar="N", help="test parts (default: %(default)s)")
+    walk.add_argument("--rolling", action="store_true",
+                      help="train on the stretch before the validation alone, not on all before it")
+    walk.add_argument("--out", type=pathlib.Path, metavar="DIR", help="(default: runs/NAME-walk)")
+    walk.add_argument("--resume", action="store_true", help="go on with what is in that folder, if there is something")
 
     compress = commands.add_parser("compress", help="the frontier of macro F1 against time, size and density")
     compress.add_argument("source", type=pathlib.Path, metavar="RUN|CONFIG.yaml")
@@ -147,6 +156,17 @@ def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
     return 0
 
 
+def _walk(arguments) -> int:
+    from . import walk
+    from .config import load
+
+    config = load(arguments.config)
+    folder = arguments.out or pathlib.Path("runs") / f"{config.name}-walk"
+    print(walk.walk(config, folder, arguments.folds, is_anchored=not arguments.rolling, is_resumed=arguments.resume))
+    print(folder / "report.html")
+    return 0
+
+
 def _compress(arguments) -> int:
     from . import config as configuration
     from . import frontier
@@ -175,4 +195,5 @@ def _config(arguments) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "reproduce": _reproduce, "compress": _compress, "fi2010": _fi2010, "config": _config}
+COMMANDS = {"run": _run, "reproduce": _reproduce, "walk": _walk, "compress": _compress, "fi2010": _fi2010,
+            "config": _config}
