@@ -108,7 +108,8 @@ def test_reproduce_says_whether_it_is_the_shipped_file(done, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, hint", [
-    (["run", "a.yaml"], "; --resume goes on"), (["reproduce", "a"], "; --resume goes on"), (["compress", "a.yaml"], ""),
+    (["run", "a.yaml"], "; --resume goes on"), (["reproduce", "a"], "; --resume goes on"),
+    (["walk", "a.yaml"], "; --resume goes on"), (["compress", "a.yaml"], ""),
     (["fi2010", "--data", "a"], ""), (["config", "a.yaml"], "")])
 def test_an_interrupted_command_names_resume_where_there_is_such_an_option(arguments, hint, capsys, monkeypatch):
     def interrupted(arguments):
@@ -239,7 +240,7 @@ def test_the_command_line_teaches(capsys):
         command.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    words = ("run", "reproduce", "compress", "fi2010", "config", "--resume", "docs/MODELS.md")
+    words = ("run", "reproduce", "walk", "compress", "fi2010", "config", "--resume", "docs/MODELS.md")
     assert all(word in text for word in words)
     for wrong in ([], ["none"], ["compress", "x", "--densities", "half"]):
         with pytest.raises(SystemExit) as caught:
