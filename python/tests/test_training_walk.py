@@ -66,9 +66,15 @@ def test_the_table_holds_each_fold_and_all_together(done, features):
     assert float(student[2]["macro_f1"]) == pytest.approx(mean, abs=0.03)
 
 
-def test_a_folds_student_is_what_its_file_would_give(done, features):
+def test_a_folds_student_is_what_its_file_would_give(done, features, monkeypatch):
     folder, _ = done
     chosen, problem = settings(features), problems(features, folder)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(run.baselines, "TILTS", (1.5,))
+        found = walk.predictions_of(chosen, problem, folder / "fold-1")
+        plain = found["student, not tilted"] / run.baselines.prior(problem, 0) ** 1.5
+    assert found["student"] == pytest.approx(plain / plain.sum(axis=2, keepdims=True), abs=1e-5)
+    assert np.abs(found["student"] - found["student, not tilted"]).max() > 1e-3
     job = stages.student_job(chosen, problem, is_taught=False, pruned=chosen.pruning)
     result = loop.Trained.load(folder / "fold-1" / "student" / "trained.npz")
     result, _ = stages.tilt(problem, result, stages.outputs(job, problem, result)["probabilities"])
