@@ -54,8 +54,8 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], risks:
     if problem.label == TWO_SIDED:
         report.paragraph(
             "`known half` is the class of the present mid against the mean of the last ones, with a threshold of "
-            "validation: half of a two-sided label is known at its tick, and persistence does not use it. A score that "
-            "is not above it says nothing of what is to come.")
+            "validation: half of a two-sided label is known at its tick, and persistence does not use it. A macro F1 "
+            "that is not above it shows no foresight.")
     report.table(table(rows))
     _other_heads(report, problem, figures["other_heads"])
     if risks:
