@@ -41,5 +41,5 @@ def job(day: Day, data: Data, heads: tuple[str, ...], settings: Settings) -> tup
     """The day's problem, and a GRU of 32 units with these heads on it."""
     config = Config("study", DataSettings(horizons=day.horizons, alphas=day.alphas), heads=HeadSettings(heads),
                     network={"kind": "gru", "units": (32,), "dense": (64,)}, training=settings)
-    problem = stages.problem_of(config, data)
+    problem = stages.problem_of(config, [data])
     return problem, stages.student_job(config, problem, is_taught=False, seed=settings.seed)

@@ -17,17 +17,15 @@ import numpy as np
 import onnx
 
 from martlet.labels import most_probable
-from martlet.training import baselines, comparison, engine, evaluation, export, inference, loop, pruning, stages
+from martlet.training import baselines, comparison, engine, evaluation, export, inference, loop, plots, pruning, stages
 from martlet.training.bootstrap import Interval, Resamples
 from martlet.training.data import Problem
 from martlet.training.heads import Heads
 from martlet.training.metrics import confusion, log_loss, macro_f1
-from martlet.training.mirror import Mirror
+from martlet.training.mirror import LIMIT, Mirror
 from martlet.training.report import markdown_table
 
-#: Normalised features are cut off there: what lies beyond tells one day's story only.
-LIMIT = 1.5
-#: Logistic regression by `Study.add_logistic`.
+#: The baseline `mirrored` of the kit in the tables.
 LOGISTIC = "logistic, mirrored"
 
 
@@ -100,23 +98,6 @@ class Study:
             return (straight + of(self.mirror.features(self.features))[..., ::-1]) / 2 if is_mirrored else straight
         return self.kept(f"{name}-outputs", make)
 
-    def add_logistic(self) -> None:
-        """Adds logistic regression on what the networks learn from: the part and its mirror image, robust scales."""
-        problem, mirrored = self.problem, self.mirror.features(self.features)
-
-        def make():
-            result = np.full((*problem.classes.shape, 3), np.nan, np.float32)
-            for column in self.columns:
-                train, validation = (part[:, column] for part in (problem.train, problem.validation))
-                classes = problem.classes[:, column]
-                fit = baselines.fit_logistic(
-                    np.concatenate([self.features[train], mirrored[train]]),
-                    np.concatenate([classes[train], 2 - classes[train]]), self.features[validation],
-                    classes[validation])
-                result[:, column] = fit.probabilities(self.features)
-            return result
-        self.add(LOGISTIC, [self.kept("baselines/logistic-mirrored", make)])
-
     # Judging
 
     def add(self, name: str, seeds: list[np.ndarray], is_mirrored: bool = True) -> None:
@@ -132,20 +113,19 @@ class Study:
             self.rows[name][f"validation_{column}"] = (float(np.mean(scores)), float(np.mean(losses)))
 
     def add_baselines(self, problem: Problem, seeds: tuple[int, ...]) -> np.ndarray:
-        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's, and `add_logistic`;
-        returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
+        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's; returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
         made = {
             "majority": lambda: baselines.majority(problem)[None],
             "persistence": lambda: baselines.persistence(problem)[None],
             "logistic": lambda: baselines.logistic(problem)[None],
+            LOGISTIC: lambda: baselines.mirrored(problem)[None],
             "trees": lambda: np.stack([baselines.trees(problem, seed) for seed in seeds])}
         columns = [self.plain.horizons.index(horizon) for horizon in problem.horizons]
         for name, make in made.items():
             found = self.kept(f"baselines/{name}", make)
             widened = np.full((len(found), *self.plain.classes.shape, 3), np.nan, np.float32)
             widened[:, :, columns] = found
-            self.add(name, list(widened), is_mirrored=False)
-        self.add_logistic()
+            self.add(name, list(widened), is_mirrored=name == LOGISTIC)
         return np.mean(widened, axis=0)
 
     def guesses(self, name: str, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +154,28 @@ class Study:
         return markdown_table(comparison.table(comparison.compare(
             single, {name: self.predictions[name][:, :, [column]] for name in names})))
 
+    def by_recording(self, names: list[str], column: int) -> str:
+        """Macro F1 of some predictors on the test part of each recording."""
+        files, horizon = self.problem.data.description["files"], self.problem.horizons[column]
+        rows = [[f"test part, {horizon}", "ticks", *names]]
+        for file, part in zip(files, self.problem.tests):
+            chosen = part.start + np.flatnonzero(self.problem.test[part, column])
+            draws = Resamples(len(chosen), int(self.problem.ahead[chosen, column].max()))
+            expected = self.problem.classes[chosen, column]
+            rows.append([file, f"{len(chosen):,}", *(
+                draws.interval(macro_f1, expected, most_probable(self.predictions[name][:, chosen, column]))
+                for name in names)])
+        return markdown_table(rows)
+
+    def draw(self, name: str, column: int, path: pathlib.Path) -> None:
+        """How often what a predictor's first seed states came true on the test part, and what it confuses, in files
+        named after `path`."""
+        expected, guesses = self.guesses(name, column)
+        stated = self.predictions[name][0, self.problem.test[:, column], column]
+        title = f"{name}, {self.problem.horizons[column]}"
+        plots.reliability_plot(path.with_stem(f"{path.stem}_reliability"), expected, stated, title)
+        plots.confusion_plot(path.with_stem(f"{path.stem}_confusion"), confusion(expected, guesses[0]), title)
+
     # The engine
 
     def exported(self, name: str, network, trained: loop.Trained, exponents: list[float]) -> pathlib.Path:
@@ -195,8 +197,8 @@ class Study:
             return row | {"prunable": pruning.density(trained.weights, network.prunable)}
         return self.kept_json(name, make)
 
-    def reproduced(self, name: str, path: pathlib.Path, feeds: list[pathlib.Path]) -> str:
-        """A table of what `martlet score` says of the file over the feeds, and of this Python's scores on the same
+    def reproduced(self, name: str, path: pathlib.Path, feeds: list[list[pathlib.Path]]) -> str:
+        """A table of what `martlet score` says of the file over each recording, and of this Python's scores on the same
         ticks: of floats by the training code, of bytes by the integer reference. They have to agree."""
         model, found = onnx.load(path), {"probabilities": self.predictions[name][0]}
         is_integer = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
@@ -206,9 +208,9 @@ class Study:
             return evaluation.check_score(path, feeds, self.problem, judged["probabilities"], is_integer)
         check = self.kept_json(f"{path.relative_to(self.folder).with_suffix('')}-check", make)
         by = "integer reference" if is_integer else "training code"
-        rows = [[row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",
+        rows = [[row["recording"], row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}",
                  f"{row['engine']['macro_f1']:.6f}"] for row in check["horizons"]]
-        return markdown_table([[name, "ticks", f"macro F1, {by}", "macro F1, engine"], *rows])
+        return markdown_table([[name, "horizon", "ticks", f"macro F1, {by}", "macro F1, engine"], *rows])
 
 
 def _confusion(expected, probabilities):

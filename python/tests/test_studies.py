@@ -15,7 +15,7 @@ pytest.importorskip("lightgbm")
 from martlet import labels  # noqa: E402
 from martlet.training import baselines, data, evaluation, loop, networks, pruning, quantization, steps  # noqa: E402
 from martlet.training.bootstrap import Interval  # noqa: E402
-from martlet.training.data import DataError  # noqa: E402
+from martlet.training.config import ConfigError  # noqa: E402
 from run_support import quick_compiler  # noqa: E402, F401
 from support import BIN, ROOT, martlet, one_line  # noqa: E402
 
@@ -113,7 +113,7 @@ def test_baselines_of_one_horizon_stand_in_a_study_of_several(feed, work, tmp_pa
     loaded, _ = recorded.load(feed, work)
     made = kit.Study(tmp_path, data.prepare(loaded, (10, 20, 50)), [1])
     trees = made.add_baselines(data.prepare(loaded, [20]), (1, 2))
-    assert list(made.rows) == ["majority", "persistence", "logistic", "trees", kit.LOGISTIC]
+    assert list(made.rows) == ["majority", "persistence", "logistic", kit.LOGISTIC, "trees"]
     assert made.predictions["trees"].shape == (2, *made.plain.classes.shape, 3)
     assert trees.shape == (*made.plain.classes.shape, 3)
     assert np.isfinite(trees[:, 1]).all() and np.isnan(trees[:, [0, 2]]).all()
@@ -126,8 +126,8 @@ def test_a_work_folder_is_of_one_recording_and_a_folder_of_features_has_no_feed(
 
     whole, feeds = recorded.load(feed, work)
     same, none = recorded.load(work / "features", tmp_path)
-    assert feeds == [feed] and none == [] and (same.features == whole.features).all()
-    with pytest.raises(DataError, match="another recording"):
+    assert feeds == [[feed]] and none == [] and (same.features == whole.features).all()
+    with pytest.raises(ConfigError, match="other data"):
         recorded.load(work / "features", work)
 
 

@@ -1,12 +1,15 @@
 """Baselines and the table of a comparison: they learn what is to be learned, from the training part alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from martlet import labels
 from martlet.training import baselines, comparison, metrics
 from martlet.training.bootstrap import Resamples
-from martlet.training.data import Data, prepare
+from martlet.training.data import Data, DataError, prepare
+from martlet.training.mirror import Mirror
 from training_support import write_folder
 
 
@@ -35,7 +38,7 @@ def macro_f1(problem, probabilities, part="test", column=0):
     return metrics.f1_scores(problem.classes[rows, column], guess)["macro_f1"]
 
 
-BASELINES = [baselines.majority, baselines.persistence, baselines.logistic, baselines.trees]
+BASELINES = [baselines.majority, baselines.persistence, baselines.logistic, baselines.mirrored, baselines.trees]
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
@@ -62,6 +65,26 @@ def test_what_learns_is_better_than_what_does_not(problem):
     assert logistic > persistence + 0.01 and persistence > macro_f1(problem, baselines.majority(problem)) + 0.1
     pytest.importorskip("lightgbm")
     assert macro_f1(problem, baselines.trees(problem)) > persistence + 0.01
+
+
+def test_mirrored_regression_says_the_opposite_of_the_mirror_image(problem):
+    names = ["momentum_1", "best_bid", "best_ask", *problem.data.names[3:]]
+    one = dataclasses.replace(problem, data=dataclasses.replace(
+        problem.data, description=problem.data.description | {"names": names}))
+    image = Mirror.of(names).features(one.data.features)
+    image[:one.test_from] = one.data.features[:one.test_from]
+    other = dataclasses.replace(one, data=dataclasses.replace(one.data, features=image))
+    found, opposite = (baselines.mirrored(each)[one.test_from:] for each in (one, other))
+    assert found == pytest.approx(opposite[..., ::-1], abs=1e-4)
+    assert macro_f1(one, baselines.mirrored(one)) > macro_f1(one, baselines.persistence(one)) + 0.01
+
+
+def test_mirrored_regression_needs_both_sides(problem):
+    names = ["event_add_bid", *problem.data.names[1:]]
+    one = dataclasses.replace(problem, data=dataclasses.replace(
+        problem.data, description=problem.data.description | {"names": names}))
+    with pytest.raises(DataError, match="no event_add_ask.*take both sides"):
+        baselines.mirrored(one)
 
 
 def test_logistic_regression_is_that_of_scikit_learn(problem):

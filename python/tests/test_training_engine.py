@@ -42,10 +42,10 @@ def test_martlet_score_says_the_same(feed, tmp_path, precision, monkeypatch, cap
     assert "does not evaluate 50 ms: there the scores are those of" in (tmp_path / "run" / "card.md").read_text()
     assert (tmp_path / "small.onnx").exists() and (tmp_path / "small.md").exists()
     settings = config.load(file)
-    problem = stages.problem_of(settings, stages.load_data(settings, tmp_path / "run", [feed]))
+    problem = stages.problem_of(settings, stages.load_data(settings, tmp_path / "run", [[feed]]))
     other = np.full((*problem.classes.shape, 3), 1 / 3, np.float32)
     with pytest.raises(evaluation.MismatchError, match="martlet score gives a macro F1"):
-        evaluation.check_score(tmp_path / "small.onnx", [feed], problem, other, precision == "int8")
+        evaluation.check_score(tmp_path / "small.onnx", [[feed]], problem, other, precision == "int8")
 
 
 def test_the_frontier_has_each_density_in_floats_and_bytes(features):

@@ -33,7 +33,7 @@ def done(features, tmp_path_factory):
 
 def problems(features, folder, folds=FOLDS, is_anchored=True, **changes):
     chosen = settings(features, **changes)
-    return walk.problems_of(chosen, stages.load_data(chosen, folder, []), folds, is_anchored)
+    return walk.problems_of(chosen, stages.load_data(chosen, folder, [])[0], folds, is_anchored)
 
 
 def rows_of(folder):
@@ -135,7 +135,7 @@ def test_a_folder_of_other_folds_or_of_a_run_is_left_alone(done, features):
 def test_no_fold_knows_what_comes_after_its_test_part(features, tmp_path, horizon):
     data = {"folder": str(features), "horizons": [horizon]}
     chosen = settings(features, data=data)
-    whole = stages.load_data(chosen, tmp_path, [])
+    (whole,) = stages.load_data(chosen, tmp_path, [])
     first = walk.problems_of(chosen, whole, FOLDS, True)[0]
     end = first.split.end
     other = dataclasses.replace(whole, mid=whole.mid.copy(), features=whole.features.copy())
@@ -174,3 +174,9 @@ def test_folds_that_cannot_be_are_refused_in_one_line(features, tmp_path, capsys
 def test_times_are_said_once_a_day():
     assert walk.when_range(0, 5 * 10**9) == "1970-01-01 00:00:00 to 00:00:05 UTC"
     assert walk.when_range(0, 86_400 * 10**9) == "1970-01-01 00:00:00 to 1970-01-02 00:00:00 UTC"
+
+
+def test_a_walk_goes_through_one_recording(tmp_path, capsys):
+    file = tmp_path / "two.yaml"
+    file.write_text("name: two\ndata: {recordings: [a.dbn, b.dbn]}\n")
+    fails(["walk", file, "--out", tmp_path / "d"], capsys, "walk goes through one recording", "names 2")

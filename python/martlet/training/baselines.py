@@ -1,4 +1,4 @@
-"""Predictors that every model stands beside: majority, persistence, logistic regression, gradient-boosted trees.
+"""Predictors that every model stands beside: majority, persistence, two logistic regressions, gradient-boosted trees.
 
 Each takes a `Problem` and gives probabilities [N, H, 3] float32 of all ticks, learned from the training part;
 validation chooses the logistic penalty and the number of trees. Nothing looks at the test part.
@@ -13,6 +13,7 @@ import numpy as np
 from .. import labels
 from .data import DataError, Problem
 from .metrics import CLASSES, confusion, log_loss, macro_f1
+from .mirror import Mirror
 
 #: Strengths of the L2 penalty tried, per training tick, the strongest first.
 PENALTIES = (1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
@@ -64,6 +65,25 @@ def logistic(problem: Problem) -> np.ndarray:
     return result
 
 
+def mirrored(problem: Problem) -> np.ndarray:
+    """Multinomial logistic regression on the training part and its mirror image, on the scales of `Mirror`."""
+    try:
+        mirror = Mirror.of(problem.data.names)
+    except ValueError as error:
+        raise DataError(f"baselines: mirrored: {error}: name the other baselines, or take both sides' features") from error
+    features = mirror.normalised(problem)
+    image = mirror.features(features)
+    result = np.empty((*problem.classes.shape, CLASSES), np.float32)
+    for column in range(len(problem.horizons)):
+        train, validation = problem.train[:, column], problem.validation[:, column]
+        classes = problem.classes[:, column]
+        fit = fit_logistic(
+            np.concatenate([features[train], image[train]]), np.concatenate([classes[train], 2 - classes[train]]),
+            features[validation], classes[validation])
+        result[:, column] = fit.probabilities(features)
+    return result
+
+
 @dataclass(frozen=True)
 class Logistic:
     """Weights [F + 1, 3], the last row the bias, and the penalty per tick that validation chose."""
@@ -83,7 +103,8 @@ def fit_logistic(
     """The fit with the lowest validation loss; weaker penalties are tried until two in a row are worse.
 
     Minimises mean cross-entropy + penalty / 2 · |weights|². The Hessian of the loss is at most ½XᵀX/n for each class
-    (Böhning 1992), so steps by that bound go down at once and need one factorisation for each penalty.
+    (Böhning 1992), so steps by that bound go down at once and need one factorisation for each penalty. They have
+    Nesterov's momentum, which begins anew where it leads uphill (O'Donoghue and Candès 2015).
     """
     inputs = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1).astype(np.float64)
     targets = np.eye(CLASSES)[classes]
@@ -94,11 +115,14 @@ def fit_logistic(
         # The bias is not penalised; the little that stands in its place keeps the matrix regular.
         strength = np.append(np.full(features.shape[1], penalty), 1e-9)
         inverse = np.linalg.inv(bound + np.diag(strength))
+        ahead, steps = weights, 0
         for _ in range(STEPS_MAX):
-            gradient = inputs.T @ (_softmax(inputs @ weights) - targets) / len(inputs) + strength[:, None] * weights
+            gradient = inputs.T @ (_softmax(inputs @ ahead) - targets) / len(inputs) + strength[:, None] * ahead
+            before, weights = weights, ahead - inverse @ gradient
             if np.abs(gradient).max() < GRADIENT_MAX:
                 break
-            weights = weights - inverse @ gradient
+            steps = 0 if np.vdot(gradient, weights - before) > 0 else steps + 1
+            ahead = weights + steps / (steps + 3) * (weights - before)
         fit = Logistic(weights, penalty)
         loss = log_loss(validation_classes, fit.probabilities(validation_features))
         worse = 0 if loss < best_loss else worse + 1

@@ -102,12 +102,22 @@ def _data(report, config, problem):
     data, split = problem.data, problem.split
     feeds = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in
                       zip(data.description["files"], data.description["sha256"]))
-    report.paragraph(f"{len(data.mid):,} ticks of {data.instrument} from {feeds}.")
+    again = " Ticks before a part, from which a state is made, count twice." if len(problem.tests) > 1 else ""
+    report.paragraph(f"{len(data.mid):,} ticks of {data.instrument} from {feeds}.{again}")
     bounds = (split.train_from, split.validation_from, split.test_from, split.end)
     rows = [["part", "ticks", "from", "to"]]
     for name, first, end in zip(PARTS, bounds, bounds[1:]):
-        rows.append([name, f"{first:,} to {end - 1:,}", when(data.ts_recv[first]), when(data.ts_recv[end - 1])])
+        times = data.ts_recv[first:end]
+        rows.append([name, f"{first:,} to {end - 1:,}", when(times.min()), when(times.max())])
     report.table(rows)
+    if len(problem.tests) > 1:
+        rows = [["recording", "test part, judged ticks", "from", "to"]]
+        for name, part in zip(data.description["files"], problem.tests):
+            times = data.ts_recv[part][problem.test[part].any(axis=1)]
+            rows.append([f"`{name}`", f"{len(times):,}", when(times[0]), when(times[-1])])
+        report.paragraph("Each recording has parts of its own, in time; all are judged together, and apart by "
+                         "`martlet score` below.")
+        report.table(rows)
     embargo = max(split.embargo, int(problem.ahead.max()), problem.trend_ticks)
     report.paragraph(
         "The parts follow each other in time. Labels that reach into the next part are left out, and so are up to "
@@ -272,7 +282,10 @@ def _engine(report, figures):
         return
     how = "exactly, class by class, and with the integer reference" if check["is_exact"] else "to 1e-4"
     report.paragraph(f"`martlet score` over the feed gives these scores {how}:")
-    report.table([["horizon", "ticks", "macro F1, Python", "macro F1, engine", "largest difference of three scores"], *(
+    several = len({row["recording"] for row in check["horizons"]}) > 1
+    head = ["horizon", "ticks", "macro F1, Python", "macro F1, engine", "largest difference of three scores"]
+    report.table([["recording"] * several + head, *(
+        [row["recording"]] * several +
         [row["horizon"], f"{row['ticks']:,}", f"{row['python']['macro_f1']:.6f}", f"{row['engine']['macro_f1']:.6f}",
          f"{row['difference']:.1e}"] for row in check["horizons"])])
 
@@ -280,7 +293,8 @@ def _engine(report, figures):
 def _limits(config, figures):
     favoured = ("smoothed mid price overlap from tick to tick, which favours persistence" if figures["is_exported"] else
                 "price smoothed on both sides look back as far as ahead, so that half of each is known at its tick")
-    parts = ["It has seen one feed of one instrument, and nothing says that it carries over to another. Labels on a "
+    seen = f"{len(config.data.recordings)} recordings" if config.data.recordings else "one feed of one instrument"
+    parts = [f"It has seen {seen}, and nothing says that it carries over to another. Labels on a "
              f"{favoured}. No cost of trading is in the "
              "scores of directions."]
     if config.trading:

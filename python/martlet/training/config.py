@@ -27,7 +27,7 @@ from .quantization import Quantization
 
 #: What `martlet convert` reads, beside DBN files, which need no conversion.
 FORMATS = ("dbn", "lobster", "binance")
-BASELINES = ("majority", "persistence", "logistic", "trees")
+BASELINES = ("majority", "persistence", "logistic", "mirrored", "trees")
 #: Of a model, teacher or peer: each names a file or a folder.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 #: LightGBM takes no larger one.
@@ -42,6 +42,9 @@ class ConfigError(ValueError):
 class DataSettings:
     #: Recorded feeds, one session in the order of time; relative to the folder that the program is started in.
     feeds: tuple[str, ...] = ()
+    #: Instead of feeds: recorded files that are a session each, with parts in time of its own; all are learned from, and
+    #: judged together.
+    recordings: tuple[str, ...] = ()
     format: str = "dbn"
     #: Instead of feeds: a folder that `martlet features` wrote. Then `martlet score` has nothing to check.
     folder: str | None = None
@@ -305,8 +308,10 @@ def _check(config: Config) -> None:
                                                  for number, peer in enumerate(getattr(config, kind)))]:
         if not PLAIN_NAME.fullmatch(name):
             raise ConfigError(f"{where} is letters, digits, '-', '_' and '.', which is not first, not {name!r}")
-    if bool(data.feeds) == bool(data.folder):
-        raise ConfigError("data has either feeds or a folder of features")
+    if sum(map(bool, (data.feeds, data.recordings, data.folder))) != 1:
+        raise ConfigError("data has one of feeds, recordings, and folder, which holds features")
+    if data.recordings and config.trading:
+        raise ConfigError("trading is learned and judged on one session: data.feeds, not data.recordings")
     try:
         horizons = [Horizon.parse(value) for value in data.horizons]
     except DataError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import zipfile
@@ -22,6 +23,8 @@ SMOOTHED_MID, TWO_SIDED = LABELS = ("smoothed-mid", "two-sided")
 #: are drawn anew at least.
 REACHES = {SMOOTHED_MID: 2, TWO_SIDED: 3}
 PARTS = ("train", "validation", "test")
+#: Ticks before a part of a recording, after which a network's state is that of the recording's stream.
+LEAD = 4_096
 #: What NumPy raises for a file that is missing, empty, cut off or of another kind.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -63,7 +66,8 @@ class Data:
     ts_recv: np.ndarray
     #: [N] uint8, 1 at the first tick after a reset.
     reset: np.ndarray
-    #: features.json: names, feature_set_version, warm_up_ticks, files, sha256, instruments.
+    #: features.json: names, feature_set_version, warm_up_ticks, files, sha256, instruments; the last three of all
+    #: recordings that were joined.
     description: dict
     instrument: str
 
@@ -182,6 +186,22 @@ class Split:
         return result
 
 
+def splits_in_time(recordings: Sequence[Data], shares: Sequence[float] = (0.6, 0.2, 0.2),
+                   embargo: int = 0) -> list[Split]:
+    """The parts of each recording, by its own ticks; one that overlaps with an earlier one in time is cut at that one's
+    moments, so that nothing is learned of a moment at which something else is judged."""
+    result: list[Split] = []
+    for number, data in enumerate(recordings):
+        split = Split.in_time(len(data.mid), shares, embargo)
+        for other, found in zip(recordings[:number], result):
+            if other.ts_recv[0] <= data.ts_recv[-1] and data.ts_recv[0] <= other.ts_recv[-1]:
+                moments = other.ts_recv[[found.validation_from, found.test_from]]
+                split = Split(0, *np.searchsorted(data.ts_recv, moments).tolist(), len(data.mid), embargo)
+                break
+        result.append(split)
+    return result
+
+
 def walk_forward(count: int, folds: int, embargo: int = 0, *, is_anchored: bool = True) -> list[Split]:
     """Splits that move through time: `count` ticks in folds + 2 equal stretches, tested on each from the third on.
 
@@ -231,6 +251,8 @@ class Problem:
     #: [F] float32 each, of the training part: normalised = (features − mean) · scale.
     mean: np.ndarray
     scale: np.ndarray
+    #: Where the test part of each recording lies; of one recording from `test_from` to the end.
+    tests: tuple[slice, ...] = ()
 
     @property
     def validation_from(self) -> int:
@@ -290,14 +312,89 @@ def prepare(
                         labels.returns(data.mid, data.reset, ahead[:, column]),
                         labels.realised_volatility(data.mid, data.reset, ahead[:, column])))
     alphas, classes, known, parts, returns, volatility = zip(*columns)
-    warm = data.features[split.train_from:split.validation_from][is_warm[split.train_from:split.validation_from]]
-    mean = warm.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation = warm.std(axis=0, dtype=np.float64)
-    scale = np.where(deviation > 0, 1 / np.maximum(deviation, DEVIATION_MIN), 0).astype(np.float32)
+    mean, scale = _scales(data, split, warm_up)
     return Problem(
         data, horizons, label, list(alphas), *(np.stack(arrays, axis=1) for arrays in (classes, known)), ahead,
         *(np.stack(arrays, axis=1) for arrays in (returns, volatility)), *np.stack(parts, axis=2),
-        *_trend(data, split, is_warm, trend_ticks, trend_multiple), split, warm_up, mean, scale)
+        *_trend(data, split, is_warm, trend_ticks, trend_multiple), split, warm_up, mean, scale,
+        (slice(split.test_from, split.end),))
+
+
+def prepare_all(
+    recordings: Sequence[Data], horizons: Sequence[int | str | Horizon], warm_up: int | None = None, *,
+    label: str = SMOOTHED_MID, alphas: Sequence[float | None] | None = None, splits: Sequence[Split] | None = None,
+    trend_ticks: int | None = None,
+) -> Problem:
+    """`prepare` of each recording with its own split, `joined`; thresholds that are not given are chosen on all of
+    them."""
+    splits = splits or splits_in_time(recordings)
+
+    def of_each(alphas, multiple):
+        return [prepare(data, horizons, warm_up, label=label, alphas=alphas, split=split, trend_ticks=trend_ticks,
+                        trend_multiple=multiple) for data, split in zip(recordings, splits, strict=True)]
+
+    problems = of_each(alphas, None)
+    if len(problems) == 1:
+        return problems[0]
+    chosen = [labels.choose_alpha(np.concatenate([
+        _label_values(one.data, horizon, one.ahead[:, column], label)[0][one.train[:, column]] for one in problems]))
+        if alphas is None or alphas[column] is None else float(alphas[column])
+        for column, horizon in enumerate(problems[0].horizons)]
+    multiple = None if trend_ticks is None else labels.choose_alpha(np.concatenate([
+        labels.trend_score(one.data.mid, one.data.reset, trend_ticks)[0][one.trend_train] for one in problems]))
+    return joined(of_each(chosen, multiple))
+
+
+def joined(problems: Sequence[Problem], lead: int = LEAD) -> Problem:
+    """One problem of several recordings, prepared alike: the training parts of all, then the validation parts, then the
+    test parts. `lead` ticks before each of the latter, which do not count, stand before it once more, after a reset.
+
+    Labels are those of the whole recordings. Times start anew with each recording.
+    """
+    first = problems[0]
+    if any(one.data.names != first.data.names or one.horizons != first.horizons or one.alphas != first.alphas
+           or one.label != first.label or one.warm_up != first.warm_up for one in problems):
+        raise DataError("recordings are joined that have the same features, horizons, thresholds and warm-up")
+    pieces = []
+    for part in range(len(PARTS)):
+        for one in problems:
+            bounds = (one.split.train_from, one.split.validation_from, one.split.test_from, one.split.end)
+            begin = max(bounds[part] - lead, one.split.train_from) if part else bounds[part]
+            pieces.append((one, slice(begin, bounds[part + 1])))
+    lengths = [rows.stop - rows.start for _, rows in pieces]
+    ends, count = np.cumsum(lengths).tolist(), len(problems)
+
+    def cut(name, source=lambda one: one):
+        return np.concatenate([getattr(source(one), name)[rows] for one, rows in pieces])
+
+    arrays = {name: cut(name) for name in ("classes", "known", "ahead", "returns", "volatility", "trend")}
+    part_of = np.repeat(np.arange(len(pieces)) // count, lengths)
+    for part, name in enumerate(PARTS):
+        arrays[name] = cut(name) & (part_of == part)[:, None]
+        arrays[f"trend_{name}"] = cut(f"trend_{name}") & (part_of == part)
+    data = Data(**{name: cut(name, lambda one: one.data)
+                   for name in ("features", "mid", "bid", "ask", "ts_recv", "reset")},
+                description=_described(problems),
+                instrument=", ".join(dict.fromkeys(one.data.instrument for one in problems)))
+    data.reset[[0, *ends[:-1]]] = 1
+    split = Split(0, *ends[count - 1::count], max(one.split.embargo for one in problems))
+    mean, scale = _scales(data, split, first.warm_up)
+    tests = tuple(map(slice, ends[2 * count - 1:-1], ends[2 * count:]))
+    return dataclasses.replace(first, data=data, split=split, mean=mean, scale=scale, tests=tests, **arrays)
+
+
+def _described(problems: Sequence[Problem]) -> dict:
+    found = [one.data.description for one in problems]
+    return found[0] | {key: [value for one in found for value in one[key]] for key in ("files", "sha256", "instruments")}
+
+
+def _scales(data: Data, split: Split, warm_up: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of each feature over the training part."""
+    rows = slice(split.train_from, split.validation_from)
+    warm = data.features[rows][labels.ticks_since_reset(data.reset)[rows] >= warm_up]
+    deviation = warm.std(axis=0, dtype=np.float64)
+    scale = np.where(deviation > 0, 1 / np.maximum(deviation, DEVIATION_MIN), 0)
+    return warm.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 
 def _label_values(data: Data, horizon: Horizon, ahead: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,14 +10,14 @@ import onnx
 from .. import labels
 from . import engine, export, guesses, metrics
 from .comparison import Row
-from .data import Problem
+from .data import LEAD, Problem
 
 #: How far figures of a float model from `martlet score` may be from those of the training code.
 SCORE_TOLERANCE = 1e-4
 #: Ticks of which every output of a float file is compared with ONNX Runtime.
 CHECK_TICKS = 4_000
-#: Ticks before the test part that the integer reference runs through: after them its state is that of the stream.
-REFERENCE_BURN_IN = 4_096
+#: Ticks before the test part that the integer reference runs through.
+REFERENCE_BURN_IN = LEAD
 SCORES = ("macro_f1", "weighted_f1", "accuracy")
 #: Of expected returns and volatilities on the test part; the first is the one that they are compared by.
 RETURN_SCORES = ("information_coefficient", "rank_information_coefficient", "r_squared_against_zero")
@@ -26,11 +26,6 @@ VOLATILITY_SCORES = ("correlation_with_realised", "rank_correlation_with_realise
 
 class MismatchError(RuntimeError):
     """The exported file does not do what was evaluated."""
-
-
-def first_judged(problem: Problem) -> int:
-    """The first tick that counts in the test part."""
-    return int(np.flatnonzero(problem.test.any(axis=1))[0])
 
 
 def exact_outputs(model: onnx.ModelProto, problem: Problem, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -54,17 +49,29 @@ def check_file(model: onnx.ModelProto, problem: Problem, found: dict[str, np.nda
         raise MismatchError(str(error)) from error
 
 
-def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem, probabilities: np.ndarray,
+def check_score(path: pathlib.Path, feeds: list[list[pathlib.Path]], problem: Problem, probabilities: np.ndarray,
                 is_exact: bool, sizes=()) -> dict:
-    """Scores by `martlet score` on the test part beside those of `probabilities` [N, H, 3] on the same ticks.
+    """Scores by `martlet score` on the test part of each recording, whose files are `feeds`, beside those of
+    `probabilities` [N, H, 3] on the same ticks.
 
     Both count from the capture time of the first test tick on. Horizons that `martlet score` does not evaluate, as
     those in milliseconds, are named in `left_out`. Raises MismatchError for scores that differ by more than
     `SCORE_TOLERANCE`, or at all where `is_exact`.
     """
-    begin = int(problem.data.ts_recv[first_judged(problem)])
-    report, left_out = engine.score(feeds, path, begin, sizes), []
+    rows: list[dict] = []
+    left_out: list[str] = []
+    for files, part in zip(feeds, problem.tests, strict=True):
+        found, left_out = _recording_scores(path, files, problem, part, probabilities, is_exact, sizes)
+        rows += found
+    return {"is_exact": is_exact, "horizons": rows, "left_out": left_out}
+
+
+def _recording_scores(path, files, problem, part, probabilities, is_exact, sizes):
+    """Rows of the horizons that `martlet score` evaluates, and the names of the others."""
+    begin = int(problem.data.ts_recv[part.start + int(np.argmax(problem.test[part].any(axis=1)))])
+    report, left_out = engine.score(files, path, begin, sizes), []
     is_counted = (problem.data.ts_recv >= begin) & (labels.ticks_since_reset(problem.data.reset) >= problem.warm_up)
+    is_counted[:part.start] = is_counted[part.stop:] = False
     rows = []
     for column, (horizon, engine_row) in enumerate(zip(problem.horizons, report["horizons"])):
         if not engine_row["confusion"]:
@@ -80,14 +87,14 @@ def check_score(path: pathlib.Path, feeds: list[pathlib.Path], problem: Problem,
         counts = int(chosen.sum()), engine_row["evaluated"]
         if counts[0] != counts[1] or not difference <= SCORE_TOLERANCE or is_exact and moved:
             raise MismatchError(
-                f"{path}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} over {counts[1]} "
-                f"ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
+                f"{path} on {files[0].name}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} "
+                f"over {counts[1]} ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
                 f"{moved}")
         rows.append({
-            "horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
-            "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
-    return {"evaluate_from": begin, "is_exact": is_exact, "horizons": rows, "left_out": left_out,
-            "latency_ns": report["latency_ns"]}
+            "recording": files[0].name, "evaluate_from": begin, "horizon": str(horizon), "ticks": counts[0],
+            "difference": difference, "confusion_difference": moved, "python": ours,
+            "engine": {name: engine_row[name] for name in SCORES}})
+    return rows, left_out
 
 
 def other_heads(problem: Problem, found: dict[str, np.ndarray], rows: list[Row]) -> dict:

@@ -21,6 +21,8 @@ SIGNED = ("microprice_deviation", "size_centre", "queue_imbalance", "order_flow"
 #: The share of ticks below and above the range that makes up the scale, and the width of that range of a normal
 #: variable in standard deviations.
 TAIL, WIDTH = 5, 3.29
+#: Features normalised so are cut off there: what lies beyond tells one day's story only.
+LIMIT = 1.5
 #: A range narrower than this share of the standard deviation is that of a feature that rarely moves.
 RANGE_MIN = 0.1
 
@@ -46,6 +48,11 @@ class Mirror:
     def features(self, features: np.ndarray) -> np.ndarray:
         """Of features [N, F], raw or normalised by `scales`."""
         return features[:, self.order] * self.sign
+
+    def normalised(self, problem: Problem) -> np.ndarray:
+        """[N, F] float32 by `scales`, cut off at `LIMIT`."""
+        centre, scale = self.scales(problem)
+        return np.clip((problem.data.features - centre) * scale, -LIMIT, LIMIT)
 
     def scales(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         """Centre and scale [F] of the training part and its mirror image: median, and what makes the range from the 5th

@@ -67,7 +67,7 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
 def require_tools(config: Config) -> None:
     """Says what is missing before the first hour, not after it."""
     plots.figure()
-    if config.data.feeds:
+    if not config.data.folder:
         engine.program()
 
 
@@ -110,7 +110,7 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
         found = kept_arrays(path)
     else:
         make = {"majority": baselines.majority, "persistence": baselines.persistence, "logistic": baselines.logistic,
-                "trees": lambda problem: baselines.trees(problem, config.seed)}
+                "mirrored": baselines.mirrored, "trees": lambda problem: baselines.trees(problem, config.seed)}
         found = {name: make[name](problem) for name in config.baselines}
         with open(folder / "new.npz", "wb") as file:
             np.savez(file, **found)
@@ -118,8 +118,8 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
     result = {}
     for name, values in found.items():
         result[name] = values
-        if name in ("logistic", "trees") and config.is_tilted:
-            result[f"{name}, tilted"] = tilted(config, problem, values)
+        if name in ("logistic", "mirrored", "trees") and config.is_tilted:
+            result[f"{name}, tilted"] = baselines.tilted(problem, values, name == "mirrored")[0]
     if problem.label == TWO_SIDED:
         result["known half"] = guesses.known_two_sided(problem)
     return result
@@ -224,7 +224,7 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
     return values
 
 
-def ask_engine(config: Config, problem: Problem, student: Judged, feeds: list[pathlib.Path], path: pathlib.Path,
+def ask_engine(config: Config, problem: Problem, student: Judged, feeds: list[list[pathlib.Path]], path: pathlib.Path,
                ) -> dict:
     """What the engine says of the file: `engine`, its times, and with feeds `score_check`, its scores."""
     values = {}

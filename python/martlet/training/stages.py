@@ -13,7 +13,7 @@ import numpy as np
 from . import baselines, distillation, engine, export, inference, loop, risk
 from .batches import Examples
 from .config import Config, Peer, expanded, network_of
-from .data import REACHES, Data, DataError, Problem, Split, prepare
+from .data import REACHES, Data, DataError, Problem, Split, prepare_all, splits_in_time
 from .distillation import TEACHER, TEACHER_HIDDEN
 from .environment import Market
 from .heads import Heads
@@ -23,36 +23,54 @@ from .policy import MARKET, Trading, scale_of
 
 def given_feeds(config: Config) -> list[pathlib.Path]:
     """The recorded files as they are named; none where features are given."""
-    paths = [expanded(path, "data.feeds") for path in config.data.feeds]
+    key = "data.recordings" if config.data.recordings else "data.feeds"
+    paths = [expanded(path, key) for path in config.data.recordings or config.data.feeds]
     missing = [path for path in paths if not path.exists()]
     if missing:
-        raise DataError(f"data.feeds: {missing[0]} is not there (looked from {pathlib.Path.cwd()})")
+        raise DataError(f"{key}: {missing[0]} is not there (looked from {pathlib.Path.cwd()})")
     return paths
 
 
-def feeds_of(config: Config, folder: pathlib.Path) -> list[pathlib.Path]:
-    """The run's feeds as DBN files, converted where they are of another format; none where features are given."""
+def feeds_of(config: Config, folder: pathlib.Path) -> list[list[pathlib.Path]]:
+    """The files of each recording as DBN, converted where they are of another format; none where features are given.
+    """
     paths = given_feeds(config)
-    if config.data.format == "dbn" or not paths:
-        return paths
-    converted = folder / "feed.dbn.zst"
-    if not converted.exists():
-        partial = folder / "partial.dbn.zst"
-        engine.convert(config.data.format, paths, partial, config.data.sizes)
-        partial.replace(converted)
-    return [converted]
+    sessions = [[path] for path in paths] if config.data.recordings else [paths] * bool(paths)
+    if config.data.format == "dbn":
+        return sessions
+    names = ["feed"] if len(sessions) == 1 else [
+        f"feed-{number}-{paths[0].name.split('.')[0]}" for number, paths in enumerate(sessions, 1)]
+    return [[_converted(config, session, folder / f"{name}.dbn.zst")] for session, name in zip(sessions, names)]
 
 
-def load_data(config: Config, folder: pathlib.Path, feeds: list[pathlib.Path]) -> Data:
-    """Features from `martlet features`, or from the folder that is named; the columns that are asked for."""
-    source = folder / "features" if feeds else expanded(config.data.folder, "data.folder")
-    if feeds and not (source / "features.json").exists():
-        engine.features(feeds, source, config.data.sizes)
-    data = Data.load(source, config.data.instrument)
-    if feeds and len(data.description["instruments"]) > 1:
-        names = ", ".join(data.description["instruments"])
-        raise DataError(f"data.feeds hold {names}: `martlet score` judges all together, so they hold one instrument")
-    return selected(data, config.data.features, config.data.without)
+def _converted(config, session, path):
+    if not path.exists():
+        partial = path.with_name("partial.dbn.zst")
+        engine.convert(config.data.format, session, partial, config.data.sizes)
+        partial.replace(path)
+    return path
+
+
+def load_data(config: Config, folder: pathlib.Path, feeds: list[list[pathlib.Path]]) -> list[Data]:
+    """Features of each recording from `martlet features`, or from the folder that is named; the columns that are asked
+    for."""
+    if not feeds:
+        return [_loaded(config, expanded(config.data.folder, "data.folder"))]
+    result = []
+    for number, session in enumerate(feeds, 1):
+        source = folder / ("features" if len(feeds) == 1 else f"features-{number}")
+        if not (source / "features.json").exists():
+            engine.features(session, source, config.data.sizes)
+        result.append(_loaded(config, source))
+        names = result[-1].description["instruments"]
+        if len(names) > 1:
+            raise DataError(f"{session[0]} holds {', '.join(names)}: `martlet score` judges all together, so a recording "
+                            "holds one instrument")
+    return result
+
+
+def _loaded(config, source):
+    return selected(Data.load(source, config.data.instrument), config.data.features, config.data.without)
 
 
 def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ()) -> Data:
@@ -72,21 +90,20 @@ def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ())
                                description=data.description | {"names": names})
 
 
-def problem_of(config: Config, data: Data, split: Split | None = None) -> Problem:
-    """Labels and parts, those of the configuration's shares where no split is given; refuses a window that is not full
-    at the first tick that counts, and a test part too short for intervals of its scores."""
+def problem_of(config: Config, recordings: list[Data], splits: list[Split] | None = None) -> Problem:
+    """Labels and parts, those of the configuration's shares where no splits are given; refuses a window that is not
+    full at the first tick that counts, and a test part too short for intervals of its scores."""
     settings = config.data
-    split = split or Split.in_time(len(data.mid), settings.shares, settings.embargo)
-    warm_up = data.description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
+    warm_up = recordings[0].description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
     for name, options in [("network", config.network), *((one.name, one.network)
                                                          for one in (*config.teachers, *config.peers))]:
         window = getattr(network_of(options, False, 1), "window", 1)
         if window > warm_up + 1:
             raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
-    problem = prepare(
-        data, settings.horizons, settings.warm_up, label=settings.label, alphas=settings.alphas,
-        split=split, trend_ticks=settings.trend_ticks)
+    splits = splits or splits_in_time(recordings, settings.shares, settings.embargo)
+    problem = prepare_all(recordings, settings.horizons, settings.warm_up, label=settings.label, alphas=settings.alphas,
+                          splits=splits, trend_ticks=settings.trend_ticks)
     for column, horizon in enumerate(problem.horizons):
         chosen = problem.test[:, column]
         judged, longest = int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1)
@@ -244,5 +261,5 @@ def metadata(name: str, problem: Problem, metrics: dict[str, float]) -> dict:
         "warm_up_ticks": problem.warm_up, "name": name,
         "training_data_sha256": problem.data.description["sha256"],
         # Validation chose the weights, so training ends where the test begins.
-        "training_end_timestamp": int(problem.data.ts_recv[problem.test_from - 1]), "metrics": metrics}
+        "training_end_timestamp": int(problem.data.ts_recv[:problem.test_from].max()), "metrics": metrics}
 

@@ -22,7 +22,7 @@ from . import comparison, plots, run, stages
 from . import config as configuration
 from .card import when
 from .comparison import Row
-from .config import Config
+from .config import Config, ConfigError
 from .data import PARTS, Data, DataError, Problem, walk_forward
 from .metrics import macro_f1
 from .progress import stage
@@ -38,10 +38,12 @@ def walk(
     config: Config, folder: pathlib.Path, folds: int, *, is_anchored: bool = True, is_resumed: bool = False,
 ) -> str:
     """All stages of each fold up to the judgement; the table as Markdown, beside a CSV, a figure and a report."""
+    if len(config.data.recordings) > 1:
+        raise ConfigError(f"walk goes through one recording, and data.recordings names {len(config.data.recordings)}")
     run.require_tools(config)
     run.open_folder(config, folder, is_resumed, {"folds": [folds, "anchored" if is_anchored else "rolling"]})
     stage("features")
-    data = stages.load_data(config, folder, stages.feeds_of(config, folder))
+    (data,) = stages.load_data(config, folder, stages.feeds_of(config, folder))
     # All of them before the first training, so that a part that is too short is said at once.
     problems = problems_of(config, data, folds, is_anchored)
     predictions = []
@@ -77,7 +79,7 @@ def problems_of(config: Config, data: Data, folds: int, is_anchored: bool) -> li
         known = {item.name: getattr(data, item.name)[:split.end] for item in dataclasses.fields(data)
                  if isinstance(getattr(data, item.name), np.ndarray)}
         try:
-            problems.append(stages.problem_of(config, dataclasses.replace(data, **known), split))
+            problems.append(stages.problem_of(config, [dataclasses.replace(data, **known)], [split]))
         except DataError as error:
             ticks = split.end - split.test_from
             raise DataError(f"fold {number} of {folds}, whose parts have {ticks:,} ticks: {error}; fewer folds have "
