@@ -177,9 +177,9 @@ def _risk(report, problem, risks, factors):
         "losses, the lower the better. `student` is this file; its risks hold one factor for each horizon "
         f"({', '.join(f'{factor:.3f}' for factor in factors)}), the larger of those by which 95 % of validation, and "
         "of training and validation together, are covered. This run took no factor from the test part, but **the "
-        "larger of the two became the rule after a table of the test part of the repository's simulated feed had been seen**, "
-        "where the second alone was rejected at one horizon: on that feed these tests are no proof. The rivals, the "
-        "quantile of training and a moving volatility, are calibrated alike.")
+        "larger of the two became the rule after a table of the test part of the repository's simulated feed had been "
+        "seen**, where the second alone was rejected at one horizon: on that feed these tests are no proof. The rivals, "
+        "the quantile of training and a moving volatility, are calibrated alike.")
     in_time = [str(horizon) for horizon in problem.horizons if horizon.unit != "ticks"]
     if in_time:
         report.paragraph(
@@ -247,7 +247,8 @@ def _outcome(judged) -> str:
     text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
              + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
                 else "does not hold zero."))
-    above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others if one.net.value > own.net.value]
+    above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others
+             if one.net.value > own.net.value]
     text += f" On average it held {own.exposure:.3f} of a whole position"
     text += ": it stays out of the market." if own.exposure < EXPOSURE_MIN else "."
     return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")

@@ -203,10 +203,12 @@ def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None
     return Examples(job.features, problem.data.reset, targets, train, validation)
 
 
-def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None) -> loop.Trained:
-    """Trains, or reads what an earlier run has finished; an interrupted training goes on from its checkpoint."""
+def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None,
+            first: dict | None = None) -> loop.Trained:
+    """Trains, from `first` weights or random ones, or reads what an earlier run has finished; an interrupted training
+    goes on from its checkpoint."""
     return kept(folder, lambda: loop.train(
-        job.network, job.heads, examples_of(job, problem, taught), job.settings, folder=folder))
+        job.network, job.heads, examples_of(job, problem, taught), job.settings, first, folder))
 
 
 def kept(folder: pathlib.Path, train: Callable[[], loop.Trained]) -> loop.Trained:
