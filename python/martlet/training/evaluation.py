@@ -88,8 +88,8 @@ def _recording_scores(path, files, problem, part, probabilities, is_exact, sizes
         if counts[0] != counts[1] or not difference <= SCORE_TOLERANCE or is_exact and moved:
             raise MismatchError(
                 f"{path} on {files[0].name}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} "
-                f"over {counts[1]} ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
-                f"{moved}")
+                f"over {counts[1]} ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion "
+                f"matrices differ by {moved}")
         rows.append({
             "recording": files[0].name, "evaluate_from": begin, "horizon": str(horizon), "ticks": counts[0],
             "difference": difference, "confusion_difference": moved, "python": ours,

@@ -193,14 +193,14 @@ def _without_neurons(config, problem, share, seed, folder, out, taught):
 
 
 def _engine_score(config, problem, feeds, file, probabilities, variant, column) -> dict:
-    """The macro F1 of `martlet score`, which has to be that of the probabilities; nothing without feeds, or of a
-    horizon that it does not evaluate."""
+    """The macro F1 of `martlet score`, which has to be that of the probabilities; nothing without feeds, of several
+    recordings, which have one each, or of a horizon that it does not evaluate."""
     if not feeds:
         return {}
     check = evaluation.check_score(
         file, feeds, problem, probabilities, variant.precision != FLOAT, config.data.sizes)
     found = [row["engine"]["macro_f1"] for row in check["horizons"] if row["horizon"] == str(problem.horizons[column])]
-    return {"engine_macro_f1": found[0]} if found else {}
+    return {"engine_macro_f1": found[0]} if len(found) == 1 else {}
 
 
 def _teacher_row(config, problem: Problem, folder, out) -> dict:
