@@ -29,53 +29,79 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """How long a student learns, dense and pruned, and from which share of the pruning on its blocks are fixed."""
+    """How long a student learns, dense and pruned, from which share of the pruning on its blocks are fixed, and in how
+    many lanes: half as many are twice the steps."""
 
     dense: int = 8
     pruned: int = 6
     fixed_from: float = 0.5
     learning_rate: float = 3e-3
+    lanes: int = STUDENT.lanes
 
     def variants(self, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> list[Variant]:
         """All but the dense student of floats, which they begin from. Bytes are quantised once blocks are fixed."""
         quantization = Quantization(begin=self.fixed_from)
         return [Variant(f"fp32 {100 * density:g}%", self._pruned(density, None)) for density in densities] + [
-            Variant("int8 dense", QUANTISED)] + [
+            Variant("int8 dense", dataclasses.replace(QUANTISED, lanes=self.lanes))] + [
             Variant(f"int8 {100 * density:g}%", self._pruned(density, quantization)) for density in integer_densities]
 
     def _pruned(self, density, quantization):
         pruning = Pruning(
             density=density, begin=0.0, end=self.fixed_from, every=5, is_integer=quantization is not None)
-        return dataclasses.replace(STUDENT, epochs=self.pruned, learning_rate=self.learning_rate, pruning=pruning,
-                                   quantization=quantization)
+        return dataclasses.replace(STUDENT, epochs=self.pruned, learning_rate=self.learning_rate, lanes=self.lanes,
+                                   pruning=pruning, quantization=quantization)
 
 
-def teach(study: Study, network, seeds: tuple[int, ...], others: list[np.ndarray] | None = None) -> np.ndarray:
-    """[N, H, 3]: the mean of what members of several seeds say of the market and of its mirror image; then the mean of
-    that with `others`, NaN where they say nothing."""
-    members = []
-    for seed in seeds:
-        name = f"teacher/{network.cell}-{seed}"
-        trained = study.trained(name, network, dataclasses.replace(TEACHER, seed=seed))
-        members.append(study.outputs(name, network, trained, is_mirrored=True))
-        study.add(f"teacher member {seed}", [members[-1]])
-        facts = study.measured(name, network, trained, [0.0] * study.heads.horizons)
-        study.rows[f"teacher member {seed}"] |= {"engine": facts}
-    taught = distillation.ensemble(members)
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A network of its own beside those of `teach`'s seeds."""
+
+    name: str
+    network: object
+    settings: loop.Settings
+
+
+def teach(study: Study, network, seeds: tuple[int, ...], others: list[np.ndarray] | None = None,
+          further: tuple[Member, ...] = ()) -> np.ndarray:
+    """[N, H, 3]: the mean of what members, one of each seed and the further ones, say of the market and of its mirror
+    image; then the mean of that with `others`, NaN where they say nothing."""
+    every = [Member(f"teacher member {seed}", network, dataclasses.replace(TEACHER, seed=seed)) for seed in seeds]
+    files = [f"teacher/{network.cell}-{seed}" for seed in seeds]
+    every, files = [*every, *further], [*files, *(f"teacher/{one.name}" for one in further)]
+    taught = distillation.ensemble([_said(study, one, file) for one, file in zip(every, files)])
     for other in others or []:
         taught = np.where(np.isfinite(other), (taught + other) / 2, taught).astype(np.float32)
     study.add("teacher", [taught])
     # Every member says its own of both sides. The time of `others` is not in it.
-    times = [2 * study.rows[f"teacher member {seed}"]["engine"]["p50_ns"] for seed in seeds]
+    times = [2 * study.rows[one.name]["engine"]["p50_ns"] for one in every]
     study.rows["teacher"]["engine"] = {"p50_ns": sum(times), "precision": "fp32", "density": 1.0}
     return taught
+
+
+def beside(study: Study, member: Member, taught: np.ndarray) -> None:
+    """Adds a member that does not teach, and what the teacher would be with a quarter of it."""
+    said = _said(study, member, f"beside/{member.name}")
+    both = np.where(np.isfinite(said), (3 * taught + said) / 4, taught).astype(np.float32)
+    study.add(f"teacher and {member.name}", [both])
+    time = study.rows["teacher"]["engine"]["p50_ns"] + 2 * study.rows[member.name]["engine"]["p50_ns"]
+    study.rows[f"teacher and {member.name}"]["engine"] = study.rows["teacher"]["engine"] | {"p50_ns": time}
+
+
+def _said(study, member, file):
+    """Adds the member; what it says, [N, H, 3], the mean of both sides."""
+    trained = study.trained(file, member.network, member.settings)
+    said = study.outputs(file, member.network, trained, is_mirrored=True)
+    study.add(member.name, [said])
+    facts = study.measured(file, member.network, trained, [0.0] * study.heads.horizons)
+    study.rows[member.name] |= {"engine": facts}
+    return said
 
 
 def students(study: Study, kind: str, network, taught: np.ndarray, seeds: tuple[int, ...],
              course: Course, densities: tuple[float, ...], integer_densities: tuple[float, ...]) -> None:
     """Adds the dense student, named `kind` and its variant, and each variant of it."""
     dense = [study.trained(f"{kind}/dense-{seed}", network,
-                           dataclasses.replace(STUDENT, epochs=course.dense, seed=seed), taught)
+                           dataclasses.replace(STUDENT, epochs=course.dense, lanes=course.lanes, seed=seed), taught)
              for seed in seeds]
     _judge(study, kind, "fp32 dense", network, dense, seeds)
     for variant in course.variants(densities, integer_densities):

@@ -94,6 +94,37 @@ def test_the_bitcoin_study_makes_its_model_and_compares_it(feed, work, tmp_path,
         assert is_integer == any(node.op_type == "QuantizeLinear" for node in written.graph.node)
 
 
+def test_the_equity_study_sets_students_beside_its_teacher_a_mixer_and_published_networks(
+        feed, tmp_path, monkeypatch, capsys):
+    import chain
+    import goog
+    import peers
+
+    course, tcn = chain.Course(), networks.make("tcn", channels=8, layers=2)
+    mixer = networks.make("mixer", channels=8, layers=1, window=8)
+    monkeypatch.setattr(goog, "SEEDS", (1,))
+    monkeypatch.setattr(goog, "ALPHA", None)
+    monkeypatch.setattr(goog, "STUDENTS", {"TCN": (tcn, course, (), (0.5,))})
+    monkeypatch.setattr(goog, "FURTHER", (chain.Member("teacher member TCN", tcn, chain.TEACHER),))
+    monkeypatch.setattr(goog, "MIXER", chain.Member("mixer", mixer, chain.TEACHER))
+    monkeypatch.setattr(goog, "COMPRESSED", ["TCN int8 50%"])
+    monkeypatch.setattr(peers, "DEEPLOB_NETWORK", networks.make("deeplob", window=20, channels=4, inception=4, units=4))
+    run(goog, feed, "--work", tmp_path / "work", "--plot", tmp_path / "figure.png")
+    printed = capsys.readouterr().out
+    for head in ("| teacher member TCN | 1 |", "| teacher and mixer | 1 |", "| TCN int8 50% | mixer | ",
+                 "| TCN int8 50% | BiN-C(TABL) | ", "| DeepLOB | ", "| LSTM, book alone | ", "macro F1, integer reference"):
+        assert head in printed
+
+
+def test_students_learn_nothing_from_what_trees_know_by_heart():
+    import goog
+
+    trees = np.full((4, 2, 3), 1 / 3, np.float32)
+    is_train = np.array([[True, True], [True, False], [False, False], [False, False]])
+    found = goog.unseen(trees, is_train)
+    assert np.isnan(found[is_train]).all() and (found[~is_train] == trees[~is_train]).all()
+
+
 @pytest.mark.parametrize("name, heads", [
     ("risk", ["| Kupiec p |", "GRU, seed 1, × "]),
     ("trading", ["| net, bps [95 %] |", "direct reinforcement pruned", "PPO of three positions", "after a delay of"])])
