@@ -20,6 +20,8 @@ import shutil
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 
 from ..labels import most_probable
 from . import (
@@ -314,13 +316,27 @@ def save_to(folder: pathlib.Path, target: pathlib.Path, name: str) -> None:
 
 
 def sameness(made: pathlib.Path, shipped: pathlib.Path) -> str:
-    """Whether the model that was made is the shipped file, byte by byte."""
+    """Whether the model that was made is the shipped file, byte by byte; if not, how far their scores are apart."""
     if not shipped.exists():
         return f"{shipped} is not there: {made} stands beside nothing"
     new, old = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (made, shipped))
     if new == old:
         return f"{made} equals {shipped} to the byte (SHA-256 {new})"
-    return f"{made} differs from {shipped}: SHA-256 {new}, there {old}"
+    ours, theirs = (_scores_in(path) for path in (made, shipped))
+    gaps = {name: abs(value - theirs[name]) for name, value in ours.items() if name in theirs}
+    far = max(gaps, key=gaps.__getitem__, default=None)
+    apart = f"their scores are apart by at most {gaps[far]:.4f} ({far})" if far else "one of them holds no scores that can be read"
+    return (f"{made} differs from {shipped} (SHA-256 {new}, there {old}), as it does on another kind of processor or with "
+            f"other package versions; {apart}")
+
+
+def _scores_in(path: pathlib.Path) -> dict[str, float]:
+    """The scores that a model's file holds; none where it cannot be read."""
+    try:
+        found = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        return json.loads(found["martlet.metrics"])
+    except (DecodeError, KeyError, ValueError):
+        return {}
 
 
 def summary(values: dict) -> str:
