@@ -65,6 +65,12 @@ class _Windows:
         """Whether the ticks `first` to `last` all have a mid, and none after the first follows a reset."""
         return (self.absent[last + 1] == self.absent[first]) & (self.resets[last + 1] == self.resets[first + 1])
 
+    def last_sums(self, now: np.ndarray, k: int) -> np.ndarray:
+        """Sums of the last k mids of the ticks `now`, each tick's own among them, uint64; refuses ones that wrap."""
+        if len(now) and int(self.mid[self.is_usable].max()) * k >= 2**64:
+            raise ValueError(f"prices are too large for sums of {k}")
+        return self.sums[now + 1] - self.sums[now - k + 1]
+
     def usable(self, ahead: np.ndarray) -> np.ndarray:
         """Whether each tick and the ticks of its horizon can carry a label."""
         now = np.arange(len(self.mid))
@@ -95,9 +101,7 @@ def smoothed_two_sided(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.n
     windows = _Windows(mid, reset)
     now = np.arange(k - 1, max(count - k, k - 1))
     now = now[windows.are_whole(now - k + 1, now + k)]
-    if len(now) and int(windows.mid[windows.is_usable].max()) * k >= 2**64:
-        raise ValueError(f"prices are too large for sums of {k}")
-    past = windows.sums[now + 1] - windows.sums[now - k + 1]
+    past = windows.last_sums(now, k)
     moved = windows.sums[now + k + 1] - windows.sums[now + 1] - past
     usable[now] = True
     values[now] = moved.astype(np.int64).astype(np.float64) / past.astype(np.float64)
@@ -169,17 +173,23 @@ def trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray,
     return _in_deviations(values, np.flatnonzero(usable), _Windows(mid, reset), k), usable
 
 
-def known_trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """`trend_score` as if the next k mids were the present one: the half of it that is known at tick t."""
+def known_two_sided(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`smoothed_two_sided` as if the next k mids were the present one: the half of it that is known at tick t."""
     count, windows = len(mid), _Windows(mid, reset)
     values, usable = np.zeros(count), np.zeros(count, bool)
     now = np.arange(k - 1, max(count, k - 1))
     now = now[windows.are_whole(now - k + 1, now)]
-    past = windows.sums[now + 1] - windows.sums[now - k + 1]
+    past = windows.last_sums(now, k)
     moved = np.uint64(k) * windows.mid[now].astype(np.uint64) - past
     usable[now] = True
     values[now] = moved.astype(np.int64).astype(np.float64) / past.astype(np.float64)
-    return _in_deviations(values, now, windows, k), usable
+    return values, usable
+
+
+def known_trend_score(mid: np.ndarray, reset: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """`trend_score` as if the next k mids were the present one: the half of it that is known at tick t."""
+    values, usable = known_two_sided(mid, reset, k)
+    return _in_deviations(values, np.flatnonzero(usable), _Windows(mid, reset), k), usable
 
 
 def _in_deviations(values: np.ndarray, now: np.ndarray, windows: _Windows, k: int) -> np.ndarray:

@@ -4,7 +4,8 @@
         --work DIR --model models/btcusdt.onnx --also cm_btcusd_perp_20240808.gz cm_btcusd_perp_20240809.gz
 
 Each recording has parts of its own, in time; one network learns from all. Prints Markdown tables; among the last ones
-those that compare the training code's scores with those of `martlet score` over the feeds. What is finished is not done again, so the command can be stopped and repeated.
+those that compare the training code's scores with those of `martlet score` over the feeds. What is finished is not
+done again, so the command can be stopped and repeated.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ def main(options: argparse.Namespace) -> None:
         print(peers.table(study, [peers.BOOK_NAME, *COMPRESSED], COLUMN), "\n")
     if options.plot:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
+        study.draw(COMPRESSED[0], COLUMN, options.plot)
     if feeds:
         print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], feeds))
 

@@ -113,7 +113,8 @@ class Study:
             self.rows[name][f"validation_{column}"] = (float(np.mean(scores)), float(np.mean(losses)))
 
     def add_baselines(self, problem: Problem, seeds: tuple[int, ...]) -> np.ndarray:
-        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's; returns the trees' probabilities [N, H, 3], NaN at the study's other horizons."""
+        """Adds the baselines of the kit at the horizons of `problem`, which are some of the study's; returns the trees'
+        probabilities [N, H, 3], NaN at the study's other horizons."""
         made = {
             "majority": lambda: baselines.majority(problem)[None],
             "persistence": lambda: baselines.persistence(problem)[None],

@@ -92,6 +92,9 @@ def test_two_sided_is_its_definition(seed, k):
 def test_two_sided_refuses_prices_whose_sums_would_wrap():
     with pytest.raises(ValueError, match="too large"):
         labels.smoothed_two_sided(np.full(9, 2**62), np.zeros(9), 4)
+    for score in (labels.known_two_sided, labels.known_trend_score, labels.trend_score):
+        with pytest.raises(ValueError, match="too large"):
+            score(np.full(9, 2**62), np.zeros(9), 4)
 
 
 def test_a_time_horizon_counts_the_ticks_within_it():

@@ -86,8 +86,8 @@ def test_all_heads_of_a_model_are_published():
     expected = json.loads(martlet("score", FEED, "--model", MULTIHEAD, "--json", "--passes", 1).stdout)
     processor, _, collector = live(FEED, model=MULTIHEAD)
     assert collector.digest.hexdigest() == processor["signals_sha256"] == expected["signals_sha256"]
-    last = collector.last[-3:]
-    assert last["horizon"].tolist() == [20, 50, 100]
+    last = collector.last[-4:]
+    assert last["horizon"].tolist() == [20, 50, 100, 2000] and last["horizon_unit"].tolist() == [0, 0, 0, 1]
     for kind in ("probability", "trend"):
         assert sum(last[f"{kind}_{side}"] for side in ("down", "flat", "up")) == pytest.approx(1, abs=1e-5)
     assert (0 < last["value_at_risk_95"]).all() and (last["volatility"] > 0).all()

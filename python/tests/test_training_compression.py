@@ -100,7 +100,7 @@ def test_neurons_that_do_nothing_are_removed_without_a_trace(kind, layer):
         for target in ["head_trend_w"] if name == pruning.HEADS else [name]:
             rows = [gate * size + neuron for gate in range(gates) for neuron in idle]
             np.moveaxis(weights[target], axis, 0)[rows] = 0
-    smaller, kept = pruning.without_neurons(net, weights, layer, size - 3)
+    smaller, kept = pruning.without_neurons(net, weights, {layer: size - 3})
     assert smaller.neurons[layer][0] == size - 3
 
     def outputs(network, weights):
@@ -110,9 +110,45 @@ def test_neurons_that_do_nothing_are_removed_without_a_trace(kind, layer):
 
     assert outputs(smaller, kept) == pytest.approx(outputs(net, weights), abs=1e-5)
     with pytest.raises(ValueError, match="no layer whose neurons"):
-        pruning.without_neurons(net, weights, "other", 3)
+        pruning.without_neurons(net, weights, {"other": 3})
     with pytest.raises(ValueError, match=f"has {size} neurons; {size + 1} of them"):
-        pruning.without_neurons(net, weights, layer, size + 1)
+        pruning.without_neurons(net, weights, {layer: size + 1})
+
+
+def test_neurons_of_all_layers_go_at_once():
+    net = networks.make("lstm", units=(12, 10), dense=(14,))
+    random, key = np.random.default_rng(4), jax.random.key(0)
+    weights = {name: random.normal(size=shape.shape)
+               for name, shape in jax.eval_shape(lambda: net.initial(key, 6)).items()}
+    weights |= {"head_trend_w": random.normal(size=(net.width, 3))}
+    scores = {name: np.ones_like(weight) for name, weight in weights.items()}
+    kept = {"dense0": [0, 2, 5], "lstm0": [1, 3, 4, 11], "lstm1": [0, 9]}
+    # Each layer's own biases say which: what its neighbours lose does not change the choice.
+    scores["dense0_b"][kept["dense0"]] += 1e3
+    for name in ("lstm0", "lstm1"):
+        scores[f"{name}_wb"][kept[name]] += 1e3
+    smaller, found = pruning.without_neurons(net, weights, {name: len(rows) for name, rows in kept.items()}, scores)
+    assert smaller.dense == (3,) and smaller.units == (4, 2)
+
+    def gates(size, rows):
+        return np.concatenate([gate * size + np.array(rows) for gate in range(4)])
+
+    assert np.array_equal(found["dense0_w"], weights["dense0_w"][:, kept["dense0"]])
+    assert np.array_equal(found["lstm0_w"], weights["lstm0_w"][np.ix_(gates(12, kept["lstm0"]), kept["dense0"])])
+    assert np.array_equal(found["lstm1_w"], weights["lstm1_w"][np.ix_(gates(10, kept["lstm1"]), kept["lstm0"])])
+    assert np.array_equal(found["lstm1_r"], weights["lstm1_r"][np.ix_(gates(10, kept["lstm1"]), kept["lstm1"])])
+    assert np.array_equal(found["head_trend_w"], weights["head_trend_w"][kept["lstm1"]])
+
+
+def test_shares_of_neurons_are_whole_blocks():
+    net = networks.make("gru", units=(200, 32), dense=(96, 20))
+    assert pruning.kept_neurons(net, 0.28) == {"dense0": 32, "dense1": 16, "gru0": 56, "gru1": 16}
+    # A layer keeps what it has where blocks are larger, and never less than a block.
+    assert pruning.kept_neurons(net, 0.9) == {"dense0": 96, "dense1": 20, "gru0": 184, "gru1": 32}
+    assert pruning.kept_neurons(net, 1e-6) == {"dense0": 16, "dense1": 16, "gru0": 8, "gru1": 8}
+    assert pruning.kept_neurons(networks.make("tcn"), 0.5) == {}
+    smaller = pruning.resized(net, pruning.kept_neurons(net, 0.28))
+    assert smaller.units == (56, 16) and smaller.dense == (32, 16) and pruning.resized(net, {}) == net
 
 
 def test_neurons_are_ranked_by_the_scores_given():
@@ -120,7 +156,7 @@ def test_neurons_are_ranked_by_the_scores_given():
     weights = {"dense0_w": np.eye(4), "dense0_b": np.zeros(4), "dense1_w": np.eye(4), "dense1_b": np.zeros(4)}
     scores = {name: np.zeros_like(weight) for name, weight in weights.items()}
     scores["dense0_w"][:, [1, 3]] = 1
-    _, kept = pruning.without_neurons(net, weights, "dense0", 2, scores)
+    _, kept = pruning.without_neurons(net, weights, {"dense0": 2}, scores)
     assert np.array_equal(kept["dense0_w"], np.eye(4)[:, [1, 3]])
     assert np.array_equal(kept["dense1_w"], np.eye(4)[[1, 3]])
 

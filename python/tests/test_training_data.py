@@ -100,6 +100,15 @@ def test_no_label_looks_into_another_part(data, unit, horizons):
         assert (problem.known[problem.test[:, column], column] >= 0).all()
 
 
+def test_horizons_apart_from_each_other_do_not_overlap(data):
+    problem = prepare(data, [10, "10ms"], 50)
+    assert (problem.apart(0)[:-10] == 10).all()
+    ts, apart = data.ts_recv.astype(np.int64), problem.apart(1)
+    for tick in range(100, 200):
+        later = ts[tick + apart[tick]:] > ts[tick] + 10 * 10**6
+        assert later.all() and ts[tick + apart[tick] - 1] <= ts[tick] + 10 * 10**6
+
+
 def test_a_longer_embargo_is_kept(data):
     problem = prepare(data, [10], 50, split=Split.in_time(COUNT, (0.5, 0.2, 0.3), embargo=500))
     assert np.flatnonzero(problem.validation)[0] == 6_500 and np.flatnonzero(problem.test)[0] == 8_900

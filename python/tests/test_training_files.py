@@ -52,11 +52,23 @@ def test_a_file_of_another_kind_is_named(tmp_path):
 @pytest.mark.parametrize("option, text", [
     ("--seeds=-1", "seeds are 0 to 2147483647, not -1"), ("--seeds=4294967296", "seeds are 0 to"),
     ("--seeds=1,1", "named once"), ("--densities=0.5,0.50", "named once"), ("--densities=nan", "between 0 and 1"),
-    ("--horizon=1", "--horizon is 0 to 0"), ("--horizon=-1", "--horizon is 0 to 0")])
+    ("--neurons=0.3,0.30", "named once"), ("--neurons=0", "shares of neurons lie between 0 and 1, not 0"),
+    ("--neurons=nan", "shares of neurons lie between"), ("--horizon=1", "--horizon is 0 to 0"), ("--horizon=-1", "--horizon is 0 to 0")])
 def test_numbers_that_a_frontier_cannot_have(option, text, features, tmp_path, capsys):  # noqa: F811
     file = tmp_path / "small.yaml"
     file.write_text(config.as_text(small(features)))
     fails(["compress", file, option, "--out", tmp_path / "run"], capsys, text)
+
+
+@pytest.mark.parametrize("network, text", [
+    *[({"kind": kind}, f"--neurons: a network of kind {kind} has no neurons that can be removed")
+      for kind in ("tcn", "binctabl", "deeplob", "mixer")],
+    ({"kind": "mlp", "dense": [16, 16]},
+     "--neurons: in whole blocks 0.3 of the neurons are all of them (dense0 of 16, dense1 of 16)")])
+def test_neurons_that_cannot_be_removed(network, text, features, tmp_path, capsys):  # noqa: F811
+    file = tmp_path / "small.yaml"
+    file.write_text(config.as_text(small(features, network=network)))
+    fails(["compress", file, "--neurons=0.3", "--out", tmp_path / "run"], capsys, text)
 
 
 @pytest.mark.parametrize("option", ["--epochs=0", "--epochs=-1", "--windows=0", "--seed=-1", "--seed=2147483648"])

@@ -113,8 +113,9 @@ def test_a_head_below_a_guess_is_said_to_be(problem):
         assert found["expected_return"]["10 ticks"]["logistic, p(up) − p(down)"]["r_squared_against_zero"] is None
         json.dumps(found, allow_nan=False)
         report = Report("")
-        card._other_heads(report, found)
+        card._other_heads(report, problem, found)
         texts.append(report.markdown())
+    assert "of a time horizon, as many as it holds in the mean of training" in texts[0]
     assert "none of them is better" in texts[0] and "| 40 ticks | known half |" in texts[0]
     assert found["expected_return"]["10 ticks"]["ridge"]["information_coefficient"] > 0.2
     for name in ("ridge in expected_return at 10 ticks", "trailing in volatility", "known half in trend at 40 ticks"):

@@ -154,6 +154,47 @@ def test_a_student_learns_from_its_teacher_alone(examples, dense):
     assert not any(name.startswith("match") for name in trained.weights)
 
 
+def test_neurons_that_the_loss_does_not_need_are_those_of_least_importance(examples, dense):
+    weights = {name: np.array(weight) for name, weight in dense.weights.items()}
+    idle = [0, 3, 4, 9]
+    # Large as they are, nothing reads them.
+    weights["dense0_w"][:, idle] *= 100
+    weights["gru0_w"][:, idle] = 0
+    scores = loop.importance(NET, HEADS, examples, SETTINGS, weights)
+    assert {name: value.shape for name, value in scores.items()} == {
+        name: value.shape for name, value in weights.items()}
+    assert all((value >= 0).all() for value in scores.values()) and scores["head_probabilities_w"].sum() > 0
+    smaller, kept = pruning.without_neurons(NET, weights, {"dense0": 12}, scores)
+    assert f1(examples, kept, smaller) == pytest.approx(f1(examples, weights), abs=1e-3)
+    by_squares, kept = pruning.without_neurons(NET, weights, {"dense0": 12})
+    assert f1(examples, kept, by_squares) < f1(examples, weights) - 0.01
+    again = loop.importance(NET, HEADS, examples, SETTINGS, weights)
+    assert all(np.array_equal(again[name], scores[name]) for name in scores)
+
+
+def test_what_first_weights_leave_out_is_made(examples, dense):
+    """The projection of distillation is no part of what was trained."""
+    counts, part = examples.train["classes"], examples.validation["classes"]
+    found = inference.outputs(NET, HEADS, dense.weights, examples.features, examples.reset, with_hidden=True)
+    targets = {TEACHER: found["probabilities"], TEACHER_HIDDEN: found["hidden"]}
+    taught = Examples(examples.features, examples.reset, examples.targets | targets,
+                      examples.train | {TEACHER: counts, TEACHER_HIDDEN: counts[:, 0]},
+                      examples.validation | {TEACHER: part, TEACHER_HIDDEN: part[:, 0]})
+    settings = dataclasses.replace(SETTINGS, epochs=1, least_settled=0.0, distillation=Distillation(features=0.1))
+    tuned = loop.train(NET, HEADS, taught, settings, first=dense.weights)
+    assert tuned.weights.keys() == dense.weights.keys()
+    assert f1(examples, tuned.weights) > f1(examples, dense.weights) - 0.05
+
+
+def test_ranges_after_training_are_those_of_training_ticks(examples, dense):
+    settings = Quantization(percentile=100, ticks=500)
+    found = loop.training_ranges(NET, dense.weights, examples, settings)
+    # The last 500 of the 3,600 ticks; a normalised feature is a value of its own.
+    inputs = examples.features[3_100:3_600]
+    assert found["dense0"] == pytest.approx((inputs.min(), inputs.max())) and set(found) == {"dense0", "gru0"}
+    assert f1(examples, dense.weights, ranges=found) == pytest.approx(f1(examples, dense.weights), abs=0.03)
+
+
 def test_an_ensemble_is_the_mean_of_its_members():
     members = [np.array([[[0.2, 0.3, 0.5]], [[np.nan] * 3]]), np.array([[[0.4, 0.5, 0.1]], [[0.1, 0.1, 0.8]]])]
     found = ensemble(members)
@@ -227,4 +268,8 @@ def test_the_engine_finds_the_empty_blocks(examples, compressed, tmp_path):
     expected = pruning.block_density(student.weights, NET.prunable, True)
     assert densities["dense0"] == pytest.approx(expected["dense0_w"])
     assert densities["gru0"] == pytest.approx(expected["gru0_w"])
+    # By multiply-adds; the head's 16 · 3 are in floats and all there.
+    sizes = {"dense0_w": 12 * 16, "gru0_w": 16 * 48, "gru0_r": 16 * 48}
+    whole = sum(sizes[name] * expected[name] for name in sizes) + 48
+    assert row["block_density"] == pytest.approx(whole / (sum(sizes.values()) + 48))
     assert row["precision"] == "int8" and row["is_fast"] and row["p50_ns"] > 0 and row["bytes"] == path.stat().st_size

@@ -113,6 +113,8 @@ def test_the_table_has_a_row_for_each_tail(walk):
     _, returns, true, ahead, (_, _, test) = walk
     head, near, far = risk.table([risk.evaluate(exact(true), returns, ahead, test)])
     assert near[:2] == ["exact", "95 %"] and "of 1499" in far[2]
+    low = risk.table([risk.evaluate(exact(true, 0.5), returns, ahead, test)])[1]
+    assert low[4] == "< 0.001" and float(near[4]) > 0.05
     assert len(head) == len(near) == len(far)
 
 

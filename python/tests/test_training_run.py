@@ -100,15 +100,22 @@ def test_reproduce_says_whether_it_is_the_shipped_file(done, tmp_path, capsys):
     assert verdict() == f"{made} equals {models / 'small.onnx'} to the byte (SHA-256 {digest})"
     (models / "small.onnx").write_bytes(b"other")
     other = hashlib.sha256(b"other").hexdigest()
-    expected = f"{made} differs from {models / 'small.onnx'}: SHA-256 {digest}, there {other}"
-    assert verdict("--save", str(models)) == expected
+    assert f"{made} differs from {models / 'small.onnx'} (SHA-256 {digest}, there {other})" in verdict()
+    assert "one of them holds no scores that can be read" in verdict("--save", str(models))
     assert "to the byte" in verdict()
+    shipped = onnx.load(made)
+    entry = next(entry for entry in shipped.metadata_props if entry.key == "martlet.metrics")
+    scores = json.loads(entry.value)
+    entry.value = json.dumps(scores | {"test_macro_f1_10": scores["test_macro_f1_10"] + 0.02})
+    onnx.save(shipped, models / "small.onnx")
+    assert verdict().endswith("apart by at most 0.0200 (test_macro_f1_10)")
     (models / "small.onnx").unlink()
     assert "is not there" in verdict()
 
 
 @pytest.mark.parametrize("arguments, hint", [
-    (["run", "a.yaml"], "; --resume goes on"), (["reproduce", "a"], "; --resume goes on"), (["compress", "a.yaml"], ""),
+    (["run", "a.yaml"], "; --resume goes on"), (["reproduce", "a"], "; --resume goes on"),
+    (["walk", "a.yaml"], "; --resume goes on"), (["compress", "a.yaml"], ""),
     (["fi2010", "--data", "a"], ""), (["config", "a.yaml"], "")])
 def test_an_interrupted_command_names_resume_where_there_is_such_an_option(arguments, hint, capsys, monkeypatch):
     def interrupted(arguments):
@@ -239,7 +246,7 @@ def test_the_command_line_teaches(capsys):
         command.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    words = ("run", "reproduce", "compress", "fi2010", "config", "--resume", "docs/MODELS.md")
+    words = ("run", "reproduce", "walk", "compress", "fi2010", "config", "--resume", "docs/MODELS.md")
     assert all(word in text for word in words)
     for wrong in ([], ["none"], ["compress", "x", "--densities", "half"]):
         with pytest.raises(SystemExit) as caught:

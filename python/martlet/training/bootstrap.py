@@ -51,10 +51,10 @@ class Resamples:
     """Draws of blocks of `count` ticks in the order of time; seeded, the same for all that is asked of one object."""
 
     def __init__(self, count: int, horizon: int, block: int | None = None, resamples: int = RESAMPLES, seed: int = 1,
-                 level: float = LEVEL) -> None:
-        """`block` is in ticks; by default twice the horizon, since two labels that far apart share no tick, nor do
-        the last labels known there; or the cube root of the count where that is more."""
-        block = block or max(2 * horizon, round(count ** (1 / 3)))
+                 level: float = LEVEL, reach: int = 2) -> None:
+        """`block` is in ticks; by default `reach` times the horizon, by default 2, since two labels that far apart
+        share no tick, nor do the last labels known there; or the cube root of the count where that is more."""
+        block = block or max(reach * horizon, round(count ** (1 / 3)))
         if not 1 <= horizon <= block <= count:
             raise ValueError(f"a block of {block} ticks: at least the horizon of {horizon}, at most all {count} ticks")
         self.count, self.block, self.level = count, block, level

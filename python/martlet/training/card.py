@@ -12,12 +12,17 @@ from . import backtest, pruning, risk
 from . import config as configuration
 from .comparison import Row, table
 from .config import Config, ConfigError
-from .data import PARTS, Problem
+from .data import PARTS, SMOOTHED_MID, TWO_SIDED, Problem
 from .report import Report
 
 FENCE = "```yaml\n"
 #: A mean size of the position below which it is as good as none.
 EXPOSURE_MIN = 0.05
+LABEL_TEXTS = {
+    SMOOTHED_MID: "the mean of the mid prices of the horizon against the present one",
+    TWO_SIDED: "the mean of the mid prices of the horizon against that of as many last ticks, this one among them"}
+_NO_FILE = ("Labels `two-sided` are not in the model contract (docs/MODEL.md): the engine would refuse the file, and "
+            "`martlet score` could not check it. This is a result of research.")
 
 
 def write(config: Config, problem: Problem, job, result, rows: list[Row], risks: dict, judged: list, figures: dict,
@@ -27,9 +32,14 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], risks:
     report = Report(f"Model {config.name}")
     horizons = ", ".join(str(horizon) for horizon in problem.horizons)
     precision = "int8" if result.ranges is not None else "fp32"
+    what = "whether the mid price will be lower, about equal or higher over the next"
+    if problem.label == TWO_SIDED:
+        what = "whether the mean mid price will be below that of as many last ticks, about equal or above over the next"
     report.paragraph(
-        f"Says after each tick whether the mid price will be lower, about equal or higher over the next {horizons}. "
+        f"Says after each tick {what} {horizons}. "
         f"Outputs: {', '.join(f'`{name}`' for name in job.heads.names)}. Written by `martlet-train`; do not edit.")
+    if not figures["is_exported"]:
+        report.paragraph(f"**No model file was written.** {_NO_FILE}")
     report.heading("Shape")
     options = ", ".join(f"{name} {value}" for name, value in config.network.items() if name != "kind")
     report.paragraph(
@@ -39,20 +49,29 @@ def write(config: Config, problem: Problem, job, result, rows: list[Row], risks:
     _layers(report, job, result)
     _data(report, config, problem)
     report.heading("Results on the test part")
-    report.paragraph("Scores with 95 % intervals of the moving-block bootstrap; `student` is this file.")
+    report.paragraph("Scores with 95 % intervals of the moving-block bootstrap; `student` is "
+                     + ("this file." if figures["is_exported"] else "what would be the file."))
+    if problem.label == TWO_SIDED:
+        report.paragraph(
+            "`known half` is the class of the present mid against the mean of the last ones, with a threshold of "
+            "validation: half of a two-sided label is known at its tick, and persistence does not use it. A macro F1 "
+            "that is not above it shows no foresight.")
     report.table(table(rows))
-    _other_heads(report, figures["other_heads"])
+    _other_heads(report, problem, figures["other_heads"])
     if risks:
-        _risk(report, risks, figures["risk_factors"])
+        _risk(report, problem, risks, figures["risk_factors"])
     if judged:
         _trading(report, config, judged)
     _engine(report, figures)
     report.heading("Limits")
     report.paragraph(_limits(config, figures))
     report.heading("How to make it again")
+    how = "`martlet-train run` with the configuration below"
+    if figures["is_exported"]:
+        how = (f"`martlet-train reproduce {config.name}` in the repository's root, where this card is "
+               f"`models/{config.name}.md`")
     report.paragraph(
-        f"`martlet-train reproduce {config.name}` in the repository's root, where this card is "
-        f"`models/{config.name}.md`. The same configuration gives the same file on the same "
+        f"{how}. The same configuration gives the same {'file' if figures['is_exported'] else 'scores'} on the same "
         "machine with the same package versions (`python/requirements.txt`). It is:")
     report.code(configuration.as_text(config))
     return report
@@ -89,13 +108,13 @@ def _data(report, config, problem):
     rows = [["part", "ticks", "from", "to"]]
     for name, first, end in zip(PARTS, bounds, bounds[1:]):
         times = data.ts_recv[first:end]
-        rows.append([name, f"{first:,} to {end - 1:,}", _when(times.min()), _when(times.max())])
+        rows.append([name, f"{first:,} to {end - 1:,}", when(times.min()), when(times.max())])
     report.table(rows)
     if len(problem.tests) > 1:
         rows = [["recording", "test part, judged ticks", "from", "to"]]
         for name, part in zip(data.description["files"], problem.tests):
             times = data.ts_recv[part][problem.test[part].any(axis=1)]
-            rows.append([f"`{name}`", f"{len(times):,}", _when(times[0]), _when(times[-1])])
+            rows.append([f"`{name}`", f"{len(times):,}", when(times[0]), when(times[-1])])
         report.paragraph("Each recording has parts of its own, in time; all are judged together, and apart by "
                          "`martlet score` below.")
         report.table(rows)
@@ -105,8 +124,8 @@ def _data(report, config, problem):
         f"{embargo} ticks at the start of a part and the {problem.warm_up} ticks after a reset. Weights, and the power "
         "by which class shares are divided out, were chosen on the validation part. This run took nothing from the "
         "test part.")
-    report.paragraph("Labels: `smoothed-mid`, the mean of the mid prices of the horizon against the present one, as a "
-                     "fraction; up above α, down below −α.")
+    report.paragraph(
+        f"Labels: `{problem.label}`, {LABEL_TEXTS[problem.label]}, as a fraction; up above α, down below −α.")
     rows = [["horizon", "α", "down / flat / up in training", "in test"]]
     for column, (horizon, alpha) in enumerate(zip(problem.horizons, problem.alphas)):
         shares = [" / ".join(f"{share:.2f}" for share in np.bincount(
@@ -114,14 +133,24 @@ def _data(report, config, problem):
             for part in (problem.train, problem.test)]
         rows.append([str(horizon), f"{alpha:g}", *shares])
     report.table(rows)
+    for column, horizon in enumerate(problem.horizons):
+        if horizon.unit != "ticks":
+            ahead = problem.ahead[problem.train[:, column], column]
+            report.paragraph(
+                f"{horizon} are {np.median(ahead):.0f} ticks in the median of training, {ahead.mean():.0f} in the "
+                f"mean, {ahead.min()} to {ahead.max()}. Where none follows the price stands and the label is flat. "
+                "Persistence is the last label whose time was over at the tick.")
 
 
-def _other_heads(report, values):
+def _other_heads(report, problem, values):
     if not values:
         return
+    many = "as many ticks back"
+    if any(horizon.unit != "ticks" for horizon in problem.horizons):
+        many += " (of a time horizon, as many as it holds in the mean of training)"
     report.paragraph(
         "The other heads, beside guesses that need no network: ridge regression of the returns on the same features, "
-        "the volatility of as many ticks back, the half of the trend that is known (the present price against the mean "
+        f"the volatility of {many}, the half of the trend that is known (the present price against the mean "
         "of the last ticks, with a threshold of validation), and the last trend known.")
     for head, horizons in values.items():
         keys = list(next(iter(horizons.values()))["student"])
@@ -138,7 +167,7 @@ def _other_heads(report, values):
                      "By the first score of each table none of them is better than this file.")
 
 
-def _risk(report, risks, factors):
+def _risk(report, problem, risks, factors):
     report.heading("Value at risk and expected shortfall")
     report.paragraph(
         "Losses of a long position, at mid prices, over horizons of the test part that do not overlap; a violation is "
@@ -148,9 +177,15 @@ def _risk(report, risks, factors):
         "losses, the lower the better. `student` is this file; its risks hold one factor for each horizon "
         f"({', '.join(f'{factor:.3f}' for factor in factors)}), the larger of those by which 95 % of validation, and "
         "of training and validation together, are covered. This run took no factor from the test part, but **the "
-        "larger of the two became the rule after a table of the test part of the repository's simulated feed had been seen**, "
-        "where the second alone was rejected at one horizon: on that feed these tests are no proof. The rivals, the "
-        "quantile of training and a moving volatility, are calibrated alike.")
+        "larger of the two became the rule after a table of the test part of the repository's simulated feed had been "
+        "seen**, where the second alone was rejected at one horizon: on that feed these tests are no proof. The rivals, "
+        "the quantile of training and a moving volatility, are calibrated alike.")
+    in_time = [str(horizon) for horizon in problem.horizons if horizon.unit != "ticks"]
+    if in_time:
+        report.paragraph(
+            f"Of {', '.join(in_time)} the next horizon begins at the first tick after the time of the last is over. "
+            "The factor is that of ticks, which come in bursts; of horizons in time more are in quiet stretches. A "
+            "risk that is right for most ticks may be too high there.")
     rows = [["horizon", *risk.table([])[0]]]
     for horizon, found in risks.items():
         rows += [[horizon, *row] for row in risk.table([score for _, score in found])[1:]]
@@ -212,7 +247,8 @@ def _outcome(judged) -> str:
     text += (f" Its 95 % interval, [{low:.1f}, {high:.1f}], "
              + ("holds zero: it is not told apart from holding nothing." if low <= 0 <= high
                 else "does not hold zero."))
-    above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others if one.net.value > own.net.value]
+    above = [f"{one.name} ({_signed(one.net.value)}, trades: {one.trades})" for one in others
+             if one.net.value > own.net.value]
     text += f" On average it held {own.exposure:.3f} of a whole position"
     text += ": it stays out of the market." if own.exposure < EXPOSURE_MIN else "."
     return text + (f" Better on this part: {', '.join(above)}." if above else " Nothing in the table does better.")
@@ -231,8 +267,19 @@ def _engine(report, figures):
             f"{latency['p99_ns']:,.0f} ns at the 99th percentile and {latency['critical_path_p50_ns']:,.0f} ns until "
             f"the outputs are there, by `martlet model bench` on {latency['machine']['processor']}, which may have "
             f"been busy; {latency['macs_executed']:,} of {latency['macs']:,} multiply-adds are done.")
+    if not figures["is_exported"]:
+        report.paragraph(f"The engine was not asked. {_NO_FILE} What was judged was exported all the same, and "
+                         + ("run through the integer reference." if figures["precision"] == "int8" else
+                            "agrees with ONNX Runtime."))
+        return
     if check is None:
         report.paragraph("`martlet score` was not asked: the features came without their feed.")
+        return
+    if check["left_out"]:
+        other = "the integer reference" if check["is_exact"] else "the training code, which agrees with ONNX Runtime"
+        report.paragraph(f"`martlet score` knows horizons in ticks only and does not evaluate "
+                         f"{', '.join(check['left_out'])}: there the scores are those of {other}.")
+    if not check["horizons"]:
         return
     how = "exactly, class by class, and with the integer reference" if check["is_exact"] else "to 1e-4"
     report.paragraph(f"`martlet score` over the feed gives these scores {how}:")
@@ -245,9 +292,11 @@ def _engine(report, figures):
 
 
 def _limits(config, figures):
+    favoured = ("smoothed mid price overlap from tick to tick, which favours persistence" if figures["is_exported"] else
+                "price smoothed on both sides look back as far as ahead, so that half of each is known at its tick")
     seen = f"{len(config.data.recordings)} recordings" if config.data.recordings else "one feed of one instrument"
     parts = [f"It has seen {seen}, and nothing says that it carries over to another. Labels on a "
-             "smoothed mid price overlap from tick to tick, which favours persistence. No cost of trading is in the "
+             f"{favoured}. No cost of trading is in the "
              "scores of directions."]
     if config.trading:
         parts.append("The market does not answer to the position, whatever its size.")
@@ -260,6 +309,7 @@ def _limits(config, figures):
     return " ".join(parts)
 
 
-def _when(nanoseconds) -> str:
+def when(nanoseconds) -> str:
+    """A time in ns since the Unix epoch, to the second."""
     moment = datetime.datetime.fromtimestamp(int(nanoseconds) // 10**9, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

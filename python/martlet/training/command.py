@@ -10,6 +10,7 @@ import sys
 EPILOG = """examples, from the repository's root:
   martlet-train run python/configs/default.yaml              features, baselines, training, checks, report
   martlet-train run python/configs/default.yaml --resume     goes on where that was interrupted
+  martlet-train walk python/configs/default.yaml --folds 4   macro F1 in one stretch of time after another
   martlet-train compress runs/default --densities 0.5,0.2    the frontier of F1 against time, size and density
   martlet-train reproduce default                            a shipped model anew, from its card
   martlet-train fi2010 --data DIR                            the published protocol of FI-2010
@@ -32,15 +33,26 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run_options(run)
 
     reproduce = commands.add_parser("reproduce", help="train a model anew from the configuration in its card")
-    reproduce.add_argument("name", metavar="NAME", help="models/NAME.md is its card, as of default, multihead and lstm-a; btcusdt is "
-                                                        "made by python/studies/btcusdt.py")
+    reproduce.add_argument("name", metavar="NAME", help=(
+        "models/NAME.md is its card, as of default, multihead and lstm-a; btcusdt is made by python/studies/btcusdt.py"))
     reproduce.add_argument("--models", type=pathlib.Path, default=pathlib.Path("models"), metavar="DIR")
     _add_run_options(reproduce)
+
+    walk = commands.add_parser("walk", help="train and judge anew as time goes on, fold after fold; leaves no model")
+    walk.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
+    walk.add_argument("--folds", type=_whole(1), default=4, metavar="N", help="test parts (default: %(default)s)")
+    walk.add_argument("--rolling", action="store_true",
+                      help="train on the stretch before the validation alone, not on all before it")
+    walk.add_argument("--out", type=pathlib.Path, metavar="DIR", help="(default: runs/NAME-walk)")
+    walk.add_argument("--resume", action="store_true", help="go on with what is in that folder, if there is something")
 
     compress = commands.add_parser("compress", help="the frontier of macro F1 against time, size and density")
     compress.add_argument("source", type=pathlib.Path, metavar="RUN|CONFIG.yaml")
     compress.add_argument("--densities", type=_numbers(float), default=(0.5, 0.25, 0.1), metavar="LIST",
-                          help="shares of weights that are kept, each in fp32 and int8 (default: 0.5,0.25,0.1)")
+                          help="shares of blocks that are kept, each in fp32 and int8 (default: 0.5,0.25,0.1)")
+    compress.add_argument("--neurons", type=_shares, metavar="LIST",
+                          help="shares of neurons that are kept, each as it is and at each density, or none (default: "
+                               "0.5 where the network has neurons to remove)")
     compress.add_argument("--seeds", type=_numbers(int), metavar="LIST", help="such as 1,2,3 (default: the run's)")
     compress.add_argument("--horizon", type=int, default=0, metavar="INDEX",
                           help="which of the configuration's horizons is drawn, from 0 (default: %(default)s)")
@@ -52,9 +64,9 @@ def make_parser() -> argparse.ArgumentParser:
     fi2010.add_argument("--horizons", type=_numbers(int), default=(10, 20, 50, 100), metavar="LIST")
     fi2010.add_argument("--models", type=lambda text: tuple(text.split(",")), default=("logistic", "binctabl"),
                         metavar="LIST", help="logistic, binctabl, deeplob (default: logistic,binctabl)")
-    fi2010.add_argument("--epochs", type=_at_least_1, default=10, help="of the networks (default: %(default)s)")
-    fi2010.add_argument("--windows", type=_at_least_1, help="windows in an epoch of the networks (default: all)")
-    fi2010.add_argument("--seed", type=_seed, default=1)
+    fi2010.add_argument("--epochs", type=_whole(1), default=10, help="of the networks (default: %(default)s)")
+    fi2010.add_argument("--windows", type=_whole(1), help="windows in an epoch of the networks (default: all)")
+    fi2010.add_argument("--seed", type=_whole(0, 2**31 - 1), default=1)
 
     show = commands.add_parser("config", help="check a configuration and show it with all its defaults")
     show.add_argument("config", type=pathlib.Path, metavar="CONFIG.yaml")
@@ -68,16 +80,14 @@ def _add_run_options(parser):
                         help="copy model and card there as NAME.onnx and NAME.md")
 
 
-def _at_least_1(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
-    return int(text)
-
-
-def _seed(text):
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 to 2147483647")
-    return int(text)
+def _whole(least: int, most: int | None = None):
+    """A whole number in a range, both ends in it."""
+    def parse(text):
+        if not text.isdecimal() or int(text) < least or most is not None and int(text) > most:
+            end = "" if most is None else f" to {most}"
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least}{end}")
+        return int(text)
+    return parse
 
 
 def _numbers(kind):
@@ -87,6 +97,10 @@ def _numbers(kind):
         except ValueError:
             raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers such as 1,2,3") from None
     return parse
+
+
+def _shares(text):
+    return () if text == "none" else _numbers(float)(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -135,6 +149,8 @@ def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
     from . import run
 
     folder = arguments.out or pathlib.Path("runs") / config.name
+    if arguments.save or shipped:
+        run.require_file(config, "--save" if arguments.save else "reproduce")
     values = run.run(config, folder, is_resumed=arguments.resume)
     # Before --save, which may put the new file in the old one's place.
     verdict = [run.sameness(folder / run.MODEL, shipped)] if shipped else []
@@ -142,6 +158,17 @@ def _whole_run(config, arguments, shipped: pathlib.Path | None = None) -> int:
         run.save_to(folder, arguments.save, config.name)
     print(run.summary(values))
     print(folder / "report.html", *verdict, sep="\n")
+    return 0
+
+
+def _walk(arguments) -> int:
+    from . import walk
+    from .config import load
+
+    config = load(arguments.config)
+    folder = arguments.out or pathlib.Path("runs") / f"{config.name}-walk"
+    print(walk.walk(config, folder, arguments.folds, is_anchored=not arguments.rolling, is_resumed=arguments.resume))
+    print(folder / "report.html")
     return 0
 
 
@@ -153,7 +180,8 @@ def _compress(arguments) -> int:
     is_run = arguments.source.is_dir()
     config = configuration.load(arguments.source / CONFIG if is_run else arguments.source)
     folder = arguments.out or (arguments.source if is_run else pathlib.Path("runs") / config.name)
-    print(frontier.compress(config, folder, arguments.densities, arguments.seeds or (config.seed,), arguments.horizon))
+    print(frontier.compress(config, folder, arguments.densities, arguments.seeds or (config.seed,), arguments.horizon,
+                            arguments.neurons))
     print(f"{folder / 'compress'}")
     return 0
 
@@ -173,4 +201,5 @@ def _config(arguments) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "reproduce": _reproduce, "compress": _compress, "fi2010": _fi2010, "config": _config}
+COMMANDS = {"run": _run, "reproduce": _reproduce, "walk": _walk, "compress": _compress, "fi2010": _fi2010,
+            "config": _config}

@@ -9,7 +9,7 @@ import numpy as np
 from ..labels import most_probable
 from . import metrics
 from .bootstrap import RESAMPLES, Interval, Resamples, deviation_of
-from .data import Problem
+from .data import REACHES, Problem
 
 #: The score by which predictors are compared, and the others that stand beside it.
 INTERVALS = {"macro_f1": metrics.macro_f1, "weighted_f1": metrics.weighted_f1, "matthews": metrics.matthews}
@@ -33,6 +33,13 @@ class Row:
     confusion: np.ndarray
 
 
+def draws_of(problem: Problem, column: int, part: str = "test", resamples: int = RESAMPLES) -> Resamples:
+    """Of the ticks of a part that count at a horizon; blocks are as long as its labels want."""
+    chosen = problem.part(part)[:, column]
+    longest = max(int(problem.ahead[chosen, column].max()), 1)
+    return Resamples(int(chosen.sum()), longest, resamples=resamples, reach=REACHES[problem.label])
+
+
 def compare(
     problem: Problem, predictions: dict[str, np.ndarray], part: str = "test", resamples: int = RESAMPLES,
 ) -> list[Row]:
@@ -41,7 +48,7 @@ def compare(
     for column, horizon in enumerate(problem.horizons):
         chosen = problem.part(part)[:, column]
         expected, returns = problem.classes[chosen, column], problem.returns[chosen, column]
-        draws = Resamples(int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1), resamples=resamples)
+        draws = draws_of(problem, column, part, resamples)
         for name, probabilities in predictions.items():
             seeds = np.reshape(probabilities, (-1, *problem.classes.shape, metrics.CLASSES))[:, chosen, column]
             guesses = most_probable(seeds)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from . import networks
-from .data import DataError, Horizon
+from .data import LABELS, SMOOTHED_MID, TWO_SIDED, DataError, Horizon
 from .distillation import Distillation
 from .heads import NAMES, Heads
 from .loop import Settings
@@ -58,6 +58,8 @@ class DataSettings:
     without: tuple[str, ...] = ()
     #: Ticks, or times such as 250ms.
     horizons: tuple[int | str, ...] = (10, 20, 50, 100)
+    #: The definition of martlet.labels. Two-sided ones are for research: the model contract has only smoothed-mid.
+    label: str = SMOOTHED_MID
     #: A threshold for each horizon; without it a third of the training labels is flat.
     alphas: tuple[float, ...] | None = None
     #: Shares of training, validation and test, in time.
@@ -159,7 +161,8 @@ RANGES: dict[tuple[type, str], tuple[float | None, float | None, str]] = {
                  "outputs"), AT_LEAST_1)}),
     }.items() for name, bounds in values.items()}
 CHOICES = {
-    (DataSettings, "format"): FORMATS, (HeadSettings, "names"): NAMES, (Config, "baselines"): BASELINES,
+    (DataSettings, "format"): FORMATS, (DataSettings, "label"): LABELS, (HeadSettings, "names"): NAMES,
+    (Config, "baselines"): BASELINES,
     (HeadSettings, "volatility_target"): ("returns", "volatility"),
     (TradingSettings, "objective"): ("return", "sharpe")}
 #: Fields of the loop's settings that have sections of their own, or follow from them.
@@ -316,6 +319,9 @@ def _check(config: Config) -> None:
     if not horizons or data.alphas is not None and len(data.alphas) != len(horizons):
         raise ConfigError(
             f"data.horizons has at least one, and data.alphas a threshold for each of {len(horizons)} horizons")
+    in_time = [str(horizon) for horizon in horizons if horizon.unit != "ticks"]
+    if data.label == TWO_SIDED and in_time:
+        raise ConfigError(f"data.label: {TWO_SIDED} labels have horizons in ticks, not {in_time[0]}")
     for where, values in [("data.horizons", list(map(str, horizons))), ("heads.names", config.heads.names),
                           ("baselines", config.baselines)]:
         repeated = [value for number, value in enumerate(values) if value in values[:number]]

@@ -18,7 +18,10 @@ DEVIATION_MIN = 0.02
 #: Fewer ticks leave nothing to learn from after the parts are cut.
 TICKS_MIN = 5_000
 #: The definitions of martlet.labels by name. Only the first is part of the model contract.
-SMOOTHED_MID, TWO_SIDED = "smoothed-mid", "two-sided"
+SMOOTHED_MID, TWO_SIDED = LABELS = ("smoothed-mid", "two-sided")
+#: Over how many horizons a label reaches together with the last one known at its tick: so long are blocks of ticks that
+#: are drawn anew at least.
+REACHES = {SMOOTHED_MID: 2, TWO_SIDED: 3}
 PARTS = ("train", "validation", "test")
 #: Ticks before a part of a recording, after which a network's state is that of the recording's stream.
 LEAD = 4_096
@@ -158,7 +161,7 @@ class Split:
     test_from: int
     end: int
     #: The least number of ticks at the start of validation and test that are not judged. Never fewer than the longest
-    #: horizon, so that neither a label that looks back nor the last one known reaches into the part before.
+    #: horizon, so that neither a label that looks back nor the tick of the last one known is in the part before.
     embargo: int = 0
 
     def __post_init__(self) -> None:
@@ -264,6 +267,11 @@ class Problem:
         """[N, F] float32, computed anew at each call."""
         return ((self.data.features - self.mean) * self.scale).astype(np.float32)
 
+    def apart(self, column: int) -> np.ndarray:
+        """[N]: after how many ticks a horizon may begin that does not overlap with a tick's; a time is over when a
+        later tick shows it."""
+        return self.ahead[:, column] + (self.horizons[column].unit != "ticks")
+
     def part(self, name: str) -> np.ndarray:
         """[N, H] bool of "train", "validation" or "test"."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -282,7 +290,7 @@ def prepare(
     """
     horizons = [Horizon.parse(value) for value in horizons]
     alphas = list(alphas or [None] * len(horizons))
-    if not horizons or len(alphas) != len(horizons) or label not in (SMOOTHED_MID, TWO_SIDED):
+    if not horizons or len(alphas) != len(horizons) or label not in LABELS:
         raise DataError(f"at least one horizon, one alpha for each, and '{SMOOTHED_MID}' or '{TWO_SIDED}' for labels")
     count = len(data.mid)
     split = split or Split.in_time(count)

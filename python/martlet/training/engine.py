@@ -101,15 +101,17 @@ def verify(path: pathlib.Path, features: np.ndarray | None = None) -> list[dict]
 
 
 def frontier_row(path: pathlib.Path, steps: int = 20_000) -> dict:
-    """What a frontier table says of a file: `p50_ns`, `p99_ns`, `critical_path_p50_ns`, `bytes`, `density`,
-    `precision`, `macs_executed`, whether all integer products are on the fast path, and the kernels with their block
-    densities."""
+    """What a frontier table says of a file: `p50_ns`, `p99_ns`, `critical_path_p50_ns`, `bytes`, `precision`,
+    `macs_executed`, the shares of weights (`density`) and of the kernels' blocks (`block_density`, by multiply-adds)
+    that are not zero, whether all integer products are on the fast path, and the kernels with their block densities."""
     times, plan = bench(path, steps), inspect(path)
     layers = [layer for layer in plan["layers"] if layer["kernel"]]
     integer = [layer for layer in layers if layer["precision"] == "int8"]
+    macs = sum(layer["macs"] for layer in layers)
     return {
         "file": path.name, "critical_path_p50_ns": times.get("critical_path_p50_ns", times["p50_ns"]),
         **{key: times[key] for key in ("p50_ns", "p99_ns", "density", "precision", "macs", "macs_executed")},
+        "block_density": sum(layer["macs"] * layer["block_density"] for layer in layers) / macs if macs else 1.0,
         "bytes": path.stat().st_size, "machine": times["machine"],
         "is_fast": all(FAST_KERNEL in layer["kernel"] for layer in integer),
         "layers": [{key: layer[key] for key in ("name", "kernel", "block_density", "precision")} for layer in layers]}

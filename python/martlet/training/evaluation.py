@@ -54,22 +54,29 @@ def check_score(path: pathlib.Path, feeds: list[list[pathlib.Path]], problem: Pr
     """Scores by `martlet score` on the test part of each recording, whose files are `feeds`, beside those of
     `probabilities` [N, H, 3] on the same ticks.
 
-    Both count from the capture time of the first test tick on. Raises MismatchError for scores that differ by more than
+    Both count from the capture time of the first test tick on. Horizons that `martlet score` does not evaluate, as
+    those in milliseconds, are named in `left_out`. Raises MismatchError for scores that differ by more than
     `SCORE_TOLERANCE`, or at all where `is_exact`.
     """
     rows: list[dict] = []
+    left_out: list[str] = []
     for files, part in zip(feeds, problem.tests, strict=True):
-        rows += _recording_scores(path, files, problem, part, probabilities, is_exact, sizes)
-    return {"is_exact": is_exact, "horizons": rows}
+        found, left_out = _recording_scores(path, files, problem, part, probabilities, is_exact, sizes)
+        rows += found
+    return {"is_exact": is_exact, "horizons": rows, "left_out": left_out}
 
 
 def _recording_scores(path, files, problem, part, probabilities, is_exact, sizes):
+    """Rows of the horizons that `martlet score` evaluates, and the names of the others."""
     begin = int(problem.data.ts_recv[part.start + int(np.argmax(problem.test[part].any(axis=1)))])
-    report = engine.score(files, path, begin, sizes)
+    report, left_out = engine.score(files, path, begin, sizes), []
     is_counted = (problem.data.ts_recv >= begin) & (labels.ticks_since_reset(problem.data.reset) >= problem.warm_up)
     is_counted[:part.start] = is_counted[part.stop:] = False
     rows = []
     for column, (horizon, engine_row) in enumerate(zip(problem.horizons, report["horizons"])):
+        if not engine_row["confusion"]:
+            left_out.append(str(horizon))
+            continue
         chosen = is_counted & (problem.classes[:, column] != labels.NONE) & (problem.known[:, column] != labels.NONE)
         guess = labels.most_probable(probabilities[chosen, column])
         matrix = metrics.confusion(problem.classes[chosen, column], guess)
@@ -80,13 +87,14 @@ def _recording_scores(path, files, problem, part, probabilities, is_exact, sizes
         counts = int(chosen.sum()), engine_row["evaluated"]
         if counts[0] != counts[1] or not difference <= SCORE_TOLERANCE or is_exact and moved:
             raise MismatchError(
-                f"{path} on {files[0].name}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} over {counts[1]} "
-                f"ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion matrices differ by "
-                f"{moved}")
+                f"{path} on {files[0].name}, {horizon}: martlet score gives a macro F1 of {engine_row['macro_f1']:.6f} "
+                f"over {counts[1]} ticks, the training code {ours['macro_f1']:.6f} over {counts[0]}; their confusion "
+                f"matrices differ by {moved}")
         rows.append({
-            "recording": files[0].name, "evaluate_from": begin, "horizon": str(horizon), "ticks": counts[0], "difference": difference, "confusion_difference": moved,
-            "python": ours, "engine": {name: engine_row[name] for name in SCORES}})
-    return rows
+            "recording": files[0].name, "evaluate_from": begin, "horizon": str(horizon), "ticks": counts[0],
+            "difference": difference, "confusion_difference": moved, "python": ours,
+            "engine": {name: engine_row[name] for name in SCORES}})
+    return rows, left_out
 
 
 def other_heads(problem: Problem, found: dict[str, np.ndarray], rows: list[Row]) -> dict:

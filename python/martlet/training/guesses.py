@@ -1,4 +1,5 @@
-"""Guesses of expected return, volatility and trend that need no network: what those heads stand beside.
+"""Guesses of expected return, volatility, trend and two-sided labels that need no network: what a
+model stands beside.
 
 Each is made at tick t of what is known there; training and validation choose what there is to choose.
 """
@@ -8,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import labels
-from .baselines import FEATURE_MAX, PENALTIES, shares
+from .baselines import FEATURE_MAX, PENALTIES, majority, shares
 from .data import Problem
-from .metrics import confusion, macro_f1
+from .metrics import CLASSES, confusion, macro_f1
 
 #: Thresholds tried for the trend's known half: quantiles of its size in validation.
 QUANTILES = np.arange(2, 100, 2) / 100
@@ -44,12 +45,27 @@ def trailing_volatility(problem: Problem, column: int) -> np.ndarray:
 def known_trend(problem: Problem) -> np.ndarray:
     """[N]: the trend's class by the half of it that is known, the present price against the mean of the last ticks. The
     threshold is the one of best macro F1 in validation."""
-    score, usable = labels.known_trend_score(problem.data.mid, problem.data.reset, problem.trend_ticks)
-    chosen = problem.trend_validation
-    expected, sizes = problem.trend[chosen], np.abs(score[chosen])
+    found = labels.known_trend_score(problem.data.mid, problem.data.reset, problem.trend_ticks)
+    return _by_best_threshold(*found, problem.trend, problem.trend_validation)
+
+
+def known_two_sided(problem: Problem) -> np.ndarray:
+    """[N, H, 3]: probability 1 for the class of two-sided labels by the half of them that is known, as `known_trend`;
+    the shares of training where it is not."""
+    result = majority(problem)
+    for column, horizon in enumerate(problem.horizons):
+        score, usable = labels.known_two_sided(problem.data.mid, problem.data.reset, horizon.length)
+        guess = _by_best_threshold(score, usable, problem.classes[:, column], problem.validation[:, column])
+        result[usable, column] = np.eye(CLASSES, dtype=np.float32)[guess[usable]]
+    return result
+
+
+def _by_best_threshold(score, usable, classes, validation):
+    """The class of each score by the threshold of best macro F1 on the ticks of `validation`."""
+    expected, sizes = classes[validation], np.abs(score[validation])
     thresholds = np.unique(np.quantile(sizes[np.isfinite(sizes)], QUANTILES))
     best = max(thresholds, key=lambda threshold: macro_f1(confusion(
-        expected, labels.classify(score[chosen], usable[chosen], threshold))))
+        expected, labels.classify(score[validation], usable[validation], threshold))))
     return labels.classify(score, usable, best)
 
 

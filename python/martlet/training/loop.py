@@ -8,6 +8,7 @@ from its last epoch to the same bits.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from dataclasses import dataclass
@@ -109,6 +110,18 @@ def train(network, heads: Heads, examples: Examples, settings: Settings, first: 
     return run.result()
 
 
+def importance(network, heads: Heads, examples: Examples, settings: Settings, weights: dict) -> dict[str, np.ndarray]:
+    """By weight, (weight · gradient)² of the heads' loss, without distillation, summed over the batches of an epoch of
+    training: what the loss would change by without that weight, to first order and squared."""
+    return _Run(network, heads, examples, dataclasses.replace(settings, distillation=None), weights).importance()
+
+
+def training_ranges(network, weights: dict, examples: Examples, settings: Quantization) -> Ranges:
+    """The ranges of a network's quantised values on training ticks."""
+    first, end = examples.bounds(examples.train)
+    return measure(network, weights, examples.features[first:end], examples.reset[first:end], settings)
+
+
 class _Run:
     """A training under way: all that a checkpoint holds, and the compiled steps."""
 
@@ -149,8 +162,8 @@ class _Run:
         self._compile()
 
     def _first(self, first):
-        """What is given, and of what is not the first weights."""
-        return self._initial() | first if first and self.settings.trading else first or self._initial()
+        """What is given, and of what is not, as distillation and trading add, the first weights."""
+        return self._initial() | (first or {})
 
     def _initial(self):
         teacher = self.examples.targets.get(TEACHER_HIDDEN)
@@ -169,11 +182,7 @@ class _Run:
     def one_epoch(self) -> str:
         settings, chunks = self.settings, self.batches.chunks
         generator = np.random.default_rng([settings.seed, self.epoch])
-        state = self.network.start(settings.lanes, self.examples.features.shape[1]) if self.network.is_stream else {}
-        if settings.trading:
-            state |= {steps.ACCOUNT: settings.trading.start(settings.lanes)}
-        for index in self.batches.burn_in(generator):
-            state = self.steps.advance(self.weights, self.batches.arrays, state, index)
+        state = self._start(generator)
         losses, total = [], settings.epochs * chunks
         for number, index in enumerate(self.batches.epoch(generator)):
             step = self.epoch * chunks + number
@@ -188,6 +197,25 @@ class _Run:
                 self.average = steps.blend(old, self.weights, settings.average_decay)
         return self._judge(float(np.mean([float(loss) for loss in losses])))
 
+    def _start(self, generator):
+        """The state of the lanes at an epoch's first batch."""
+        lanes, trading = self.settings.lanes, self.settings.trading
+        state = self.network.start(lanes, self.examples.features.shape[1]) if self.network.is_stream else {}
+        if trading:
+            state |= {steps.ACCOUNT: trading.start(lanes)}
+        for index in self.batches.burn_in(generator):
+            state = self.steps.advance(self.weights, self.batches.arrays, state, index)
+        return state
+
+    def importance(self):
+        generator = np.random.default_rng([self.settings.seed, 0])
+        state, sums = self._start(generator), {name: 0.0 for name in self.weights}
+        for number, index in enumerate(self.batches.epoch(generator)):
+            key = jax.random.fold_in(self.key, number)
+            gradients, state = self.steps.gradients(self.weights, self.batches.arrays, state, index, key)
+            sums = {name: sums[name] + (weight * gradients[name]) ** 2 for name, weight in self.weights.items()}
+        return {name: np.asarray(value) for name, value in sums.items()}
+
     def _prune(self, step, total, state, index, key):
         schedule, progress = self.settings.pruning, step / total
         if schedule is None:
@@ -197,7 +225,7 @@ class _Run:
             return
         gradients, exchanged = None, schedule.exchanged(progress)
         if exchanged > 0:
-            gradients = self.steps.gradients(self.weights, self.batches.arrays, state, index, key)
+            gradients, _ = self.steps.gradients(self.weights, self.batches.arrays, state, index, key)
         masks = pruning.masks(
             self.weights, self.network.prunable, schedule.sparsity(progress), schedule, gradients, exchanged)
         self.masks = {name: jnp.asarray(mask) for name, mask in masks.items()}
@@ -207,9 +235,7 @@ class _Run:
         settings = self.settings.quantization
         if settings is None or self.ranges is not None or progress < settings.begin:
             return
-        first, end = self.examples.bounds(self.examples.train)
-        self.ranges = measure(
-            self.network, self.weights, self.examples.features[first:end], self.examples.reset[first:end], settings)
+        self.ranges = training_ranges(self.network, self.weights, self.examples, settings)
         self._compile()
 
     def _judge(self, training_loss) -> str:

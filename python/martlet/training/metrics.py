@@ -144,16 +144,16 @@ def pinball(realised: np.ndarray, quantile: np.ndarray, level: float) -> float:
     return float(np.maximum(level * above, (level - 1) * above).mean())
 
 
-def non_overlapping(chosen: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-    """Indices of `chosen` ticks whose horizons of `ahead` ticks do not overlap: the first, then each that begins after.
+def non_overlapping(chosen: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Indices of `chosen` ticks whose horizons do not overlap: the first, then each that begins `apart` ticks after.
 
-    The horizon of tick t is t+1 … t+ahead, so the next may begin at t+ahead.
+    The horizon of k ticks of tick t is t+1 … t+k, so the next may begin at t+k (`Problem.apart`).
     """
     result, free = [], 0
     for tick in np.flatnonzero(chosen):
         if tick >= free:
             result.append(tick)
-            free = tick + max(int(ahead[tick]), 1)
+            free = tick + max(int(apart[tick]), 1)
     return np.array(result, np.int64)
 
 

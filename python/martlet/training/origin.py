@@ -30,8 +30,8 @@ def require_same(found: dict, folder: pathlib.Path) -> None:
     """Refuses a folder that was made of something else than what was `found` now."""
     try:
         kept = json.loads((folder / NAME).read_text())
-        differing = [name for name in found if kept.get(name) != found[name]]
-    except (OSError, ValueError, AttributeError):
+        differing = [name for name in found | kept if kept.get(name) != found.get(name)]
+    except (OSError, ValueError, TypeError, AttributeError):
         differing = ["data or release, of which it says nothing"]
     if differing:
         raise ConfigError(f"{folder} holds a run of other {', '.join(differing)} ({folder / NAME}): remove the folder "

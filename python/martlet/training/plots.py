@@ -97,15 +97,43 @@ def loss_plot(path: pathlib.Path, history: Sequence[dict]) -> None:
     save(drawing, path)
 
 
-def frontier_plot(path: pathlib.Path, names: Sequence[str], nanoseconds: Sequence[float], scores: Sequence[Interval],
-                  title: str) -> None:
-    """Macro F1 with its interval against the time of a tick."""
-    drawing, (axes,) = figure(width=8, height=5)
-    for name, time, score in zip(names, nanoseconds, scores):
-        reach = np.maximum([[score.value - score.low], [score.high - score.value]], 0)
-        axes.errorbar(time, score.value, yerr=reach, marker="o", capsize=2, elinewidth=0.8, linestyle="none")
-        axes.annotate(name, (time, score.value), textcoords="offset points", xytext=(5, 4), fontsize="small")
+def folds_plot(path: pathlib.Path, horizons: Sequence[str], names: Sequence[str],
+               folds: Sequence[dict[tuple[str, str], Interval]]) -> None:
+    """Macro F1 with its interval by fold, a panel for each horizon; `folds` are by predictor and horizon."""
+    drawing, panels = figure(columns=len(horizons), width=4.5)
+    numbers = np.arange(1, len(folds) + 1)
+    for axes, horizon in zip(panels, horizons):
+        for place, name in enumerate(names):
+            scores = [fold[name, horizon] for fold in folds]
+            values = np.array([[one.value, one.low, one.high] for one in scores])
+            reach = np.maximum([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0)
+            axes.errorbar(numbers + (place - (len(names) - 1) / 2) * 0.6 / len(names), values[:, 0], yerr=reach,
+                          marker="o", markersize=4, capsize=2, elinewidth=0.8, label=name,
+                          linewidth=1.8 if name == "student" else 0.8)
+        axes.set(title=horizon, xlabel="fold", ylabel="macro F1", xticks=numbers)
+        axes.axhline(1 / 3, color="black", linewidth=0.5, linestyle=":")
+    panels[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    save(drawing, path)
+
+
+def frontier_plot(path: pathlib.Path, points: dict[str, Sequence[tuple[str, float, Interval]]], title: str) -> None:
+    """Macro F1 with its interval against the time of a tick: by kind, which has a colour, names, ns and scores."""
+    drawing, (axes,) = figure(width=9, height=6)
+    for (kind, rows), marker in zip(points.items(), "osD^"):
+        if not rows:
+            continue
+        names, times, scores = zip(*rows)
+        values = np.array([[one.value, one.low, one.high] for one in scores])
+        reach = np.maximum([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0)
+        drawn = axes.errorbar(times, values[:, 0], yerr=reach, marker=marker, capsize=2, elinewidth=0.6,
+                              linestyle="none", label=kind)
+        for name, time, value in zip(names, times, values[:, 0]):
+            axes.annotate(name, (time, value), textcoords="offset points", xytext=(5, 4), fontsize="small",
+                          color=drawn.lines[0].get_color())
     axes.set(title=title, xlabel="ns for a tick, p50 in the engine", ylabel="macro F1", xscale="log")
+    # Names stand to the right of their points.
+    axes.margins(x=0.12)
+    axes.legend(fontsize="small")
     save(drawing, path)
 
 

@@ -8,6 +8,7 @@ largest, a share that falls to zero as a cosine.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,28 +156,49 @@ def block_density(weights: dict, layouts: dict[str, Layout], is_integer: bool) -
             for name, layout in layouts.items()}
 
 
-def without_neurons(network, weights: dict, layer: str, count: int, scores: dict | None = None):
-    """The network and its weights with the `count` most important neurons of a layer.
+def kept_neurons(network, share: float) -> dict[str, int]:
+    """How many neurons of each layer a share is, rounded up to whole blocks of the kernels: 16 of a dense layer, 8 of a
+    recurrent one."""
+    counts = {}
+    for layer, (size, _) in network.neurons.items():
+        block, _ = network.prunable[f"{layer}_w"].block(is_integer=False)
+        # Rounded first, because 0.28 · 200 / 8 is a little more than 7.
+        counts[layer] = min(block * math.ceil(round(share * size / block, 9)), size)
+    return counts
+
+
+def resized(network, counts: dict[str, int]):
+    """The network with so many neurons in each layer named."""
+    for layer, count in counts.items():
+        network = network.resized(layer, count)
+    return network
+
+
+def without_neurons(network, weights: dict, counts: dict[str, int], scores: dict | None = None):
+    """The network and its weights with the most important neurons, so many of each layer named.
 
     `network.neurons` has for each layer its size and the axes of weights that belong to its neurons. Importance is the
-    sum over these of `scores`, shaped as the weights: by default their squares; with (weight · gradient)² it is the
-    first-order estimate of Molchanov et al. (2019, arXiv 1906.10771).
+    sum over these of `scores`, shaped as the weights: by default their squares; with (weight · gradient)², which
+    `loop.importance` gives, it is the first-order estimate of Molchanov et al. (2019, arXiv 1906.10771).
     """
-    if layer not in network.neurons:
-        raise ValueError(f"{layer!r} is no layer whose neurons can be removed; there are {', '.join(network.neurons)}")
-    size, places = network.neurons[layer]
-    if not 0 < count <= size:
-        raise ValueError(f"{layer} has {size} neurons; {count} of them cannot be kept")
     scores = scores or {name: np.asarray(weight) ** 2 for name, weight in weights.items()}
     heads = sorted(name for name in weights if name.startswith("head_") and name.endswith("_w"))
-    parts = [(name, axis, gates) for place, axis, gates in places for name in (heads if place == HEADS else [place])]
-    importance = np.zeros(size)
-    for name, axis, gates in parts:
-        by_neuron = np.moveaxis(np.asarray(scores[name]), axis, 0).reshape(gates, size, -1)
-        importance += by_neuron.sum(axis=(0, 2))
-    chosen = np.sort(np.argsort(-importance, kind="stable")[:count])
     smaller = dict(weights)
-    for name, axis, gates in parts:
-        rows = np.concatenate([gate * size + chosen for gate in range(gates)])
-        smaller[name] = np.take(np.asarray(smaller[name]), rows, axis)
-    return network.resized(layer, count), smaller
+    for layer, count in counts.items():
+        if layer not in network.neurons:
+            raise ValueError(
+                f"{layer!r} is no layer whose neurons can be removed; there are {', '.join(network.neurons)}")
+        size, places = network.neurons[layer]
+        if not 0 < count <= size:
+            raise ValueError(f"{layer} has {size} neurons; {count} of them cannot be kept")
+        parts = [(name, axis, gates) for place, axis, gates in places
+                 for name in (heads if place == HEADS else [place])]
+        importance = np.zeros(size)
+        for name, axis, gates in parts:
+            by_neuron = np.moveaxis(np.asarray(scores[name]), axis, 0).reshape(gates, size, -1)
+            importance += by_neuron.sum(axis=(0, 2))
+        chosen = np.sort(np.argsort(-importance, kind="stable")[:count])
+        for name, axis, gates in parts:
+            rows = np.concatenate([gate * size + chosen for gate in range(gates)])
+            smaller[name] = np.take(np.asarray(smaller[name]), rows, axis)
+    return resized(network, counts), smaller

@@ -107,7 +107,7 @@ def ewma(
         risk, shortfall = tail(-returns[train] / deviation[train])
         scale = np.sqrt(np.mean(np.square(returns[train] / deviation[train])))
         found = Forecast(
-            f"EWMA, half-life {half_life * length:g} ticks", deviation[:, None] * np.maximum(risk, 0),
+            f"EWMA, half-life {round(half_life * length, 1):g} ticks", deviation[:, None] * np.maximum(risk, 0),
             deviation[:, None] * shortfall, deviation * scale)
         loss = tail_loss(found, returns, validation, 0).mean()
         if loss < least:
@@ -170,13 +170,14 @@ class Score:
 
 
 def evaluate(
-    forecast: Forecast, returns: np.ndarray, ahead: np.ndarray, chosen: np.ndarray, block: int = 10,
+    forecast: Forecast, returns: np.ndarray, apart: np.ndarray, chosen: np.ndarray, block: int = 10,
     resamples: int = 2_000,
 ) -> Score:
-    """Of the chosen ticks [N] bool of a part; `block` is in horizons."""
-    ticks = non_overlapping(chosen, ahead)
+    """Of the chosen ticks [N] bool of a part; the next horizon may begin `apart` [N] ticks after one, and `block` is in
+    horizons."""
+    ticks = non_overlapping(chosen, apart)
     draws = Resamples(len(ticks), 1, min(block, len(ticks)), resamples)
-    starts = _other_starts(chosen, ahead)
+    starts = _other_starts(chosen, apart)
     tails = []
     for number, share in enumerate(TAILS):
         risk, shortfall = forecast.value_at_risk[:, number], forecast.expected_shortfall[:, number]
@@ -193,11 +194,11 @@ def evaluate(
     return Score(forecast.name, tuple(tails), draws.mean(_qlike(forecast.volatility[ticks], returns[ticks])))
 
 
-def _other_starts(chosen, ahead):
+def _other_starts(chosen, apart):
     """Sets of horizons that do not overlap, one from each tick of the first horizon."""
     first = np.flatnonzero(chosen)[0]
     index = np.arange(len(chosen))
-    return [non_overlapping(chosen & (index >= first + offset), ahead) for offset in range(int(ahead[first]))]
+    return [non_overlapping(chosen & (index >= first + offset), apart) for offset in range(int(apart[first]))]
 
 
 def _qlike(volatility, returns):
@@ -222,7 +223,8 @@ def compare(problem: Problem, name: str, outputs: dict[str, np.ndarray]) -> dict
         rivals = historical(returns, train), ewma(returns, steps, data.reset, ahead, train, validation)
         forecasts = [Forecast.of(name, outputs, column),
                      *(cautious(one, returns, train, validation)[0] for one in rivals)]
-        result[str(problem.horizons[column])] = [(one, evaluate(one, returns, ahead, test)) for one in forecasts]
+        result[str(problem.horizons[column])] = [
+            (one, evaluate(one, returns, problem.apart(column), test)) for one in forecasts]
     return result
 
 
@@ -254,11 +256,15 @@ def table(scores: Sequence[Score]) -> list[list[str]]:
             rows.append([
                 score.name, f"{100 * one.level:.0f} %", f"{found.violations} of {found.count}",
                 f"{found.count * (1 - one.level):.1f}",
-                *(_number(test.p_value) for test in (found.proportion, found.independence, found.conditional)),
+                *(_probability(test.p_value) for test in (found.proportion, found.independence, found.conditional)),
                 f"{100 * one.rejecting[0]:.0f} % / {100 * one.rejecting[1]:.0f} %", _number(one.exceedance, 2),
                 f"{one.z2.value:.2f} [{one.z2.low:.2f}, {one.z2.high:.2f}]", _number(one.loss.value),
                 _number(score.qlike.value)])
     return rows
+
+
+def _probability(value):
+    return "< 0.001" if value < 0.0005 else _number(value)
 
 
 def _number(value, digits=3):

@@ -17,24 +17,28 @@ import hashlib
 import json
 import pathlib
 import shutil
+from dataclasses import dataclass
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 
 from ..labels import most_probable
 from . import (
-    backtest, baselines, card, comparison, engine, evaluation, export, metrics, origin, plots, pruning, risk,
-    stages)
+    backtest, baselines, card, comparison, engine, evaluation, export, guesses, loop, metrics, origin, plots, pruning,
+    risk, stages)
 from . import config as configuration
 from .config import Config, ConfigError
-from .data import DataError, Problem, kept_arrays
+from .data import SMOOTHED_MID, TWO_SIDED, DataError, Problem, kept_arrays
 from .progress import stage
 
 CONFIG, METRICS, MODEL = "config.yaml", "metrics.json", "model.onnx"
 
 
-def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
-    """Makes the run's folder, or takes the one of an earlier run with the same configuration, data and stages."""
-    path, text, made_of = folder / CONFIG, configuration.as_text(config), origin.of(config)
+def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool, more: dict | None = None) -> None:
+    """Makes the run's folder, or takes the one of an earlier run with the same configuration, data and stages, and with
+    the same of what is `more`."""
+    path, text, made_of = folder / CONFIG, configuration.as_text(config), origin.of(config) | (more or {})
     if path.exists():
         if not is_resumed:
             raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --out names another folder")
@@ -53,14 +57,32 @@ def open_folder(config: Config, folder: pathlib.Path, is_resumed: bool) -> None:
 
 def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> dict:
     """All stages; what metrics.json holds."""
-    # What is missing is said before the first hour, not after it.
-    plots.figure()
-    if not config.data.folder:
-        engine.program()
+    require_tools(config)
     open_folder(config, folder, is_resumed)
     stage("features")
     feeds = stages.feeds_of(config, folder)
     problem = stages.problem_of(config, stages.load_data(config, folder, feeds))
+    predictions, positions, job, result = train_all(config, problem, folder)
+    return finish(config, problem, job, result, predictions, positions, feeds, folder)
+
+
+def require_tools(config: Config) -> None:
+    """Says what is missing before the first hour, not after it."""
+    plots.figure()
+    if not config.data.folder:
+        engine.program()
+
+
+def require_file(config: Config, what: str) -> None:
+    """Refuses what needs a model file where none is written, as the model contract does not have the labels."""
+    if config.data.label != SMOOTHED_MID:
+        raise ConfigError(f"{what} needs a model file, and none is written of data.label {config.data.label}, which "
+                          "the model contract does not have (docs/MODEL.md); `run` gives its metrics and report")
+
+
+def train_all(config: Config, problem: Problem, folder: pathlib.Path) -> tuple[dict, dict, stages.Job, loop.Trained]:
+    """All predictors of a problem, the student last: probabilities [N, H, 3] of the others and positions [N] of the
+    dense student, by name; the student's job and what was trained."""
     predictions, positions = baseline_predictions(config, problem, folder), {}
     taught = train_teachers(config, problem, folder, predictions)
     for peer in config.peers:
@@ -79,8 +101,7 @@ def run(config: Config, folder: pathlib.Path, *, is_resumed: bool = False) -> di
     stage("student")
     job = stages.student_job(config, problem, is_taught=bool(taught), pruned=config.pruning,
                              quantized=config.quantization)
-    result = stages.trained(job, problem, folder / "student", taught)
-    return finish(config, problem, job, result, predictions, positions, feeds, folder)
+    return predictions, positions, job, stages.trained(job, problem, folder / "student", taught)
 
 
 def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -101,6 +122,8 @@ def baseline_predictions(config: Config, problem: Problem, folder: pathlib.Path)
         result[name] = values
         if name in ("logistic", "mirrored", "trees") and config.is_tilted:
             result[f"{name}, tilted"] = baselines.tilted(problem, values, name == "mirrored")[0]
+    if problem.label == TWO_SIDED:
+        result["known half"] = guesses.known_two_sided(problem)
     return result
 
 
@@ -123,16 +146,35 @@ def tilted(config: Config, problem: Problem, probabilities: np.ndarray) -> np.nd
     return baselines.tilted(problem, probabilities)[0] if config.is_tilted else probabilities
 
 
+def exported(config: Config, problem: Problem, job, result, metrics: dict | None = None):
+    """The model as it is written to a file."""
+    return export.to_onnx(job.network, job.heads, result.weights, problem.mean, problem.scale,
+                          stages.metadata(config.name, problem, metrics or {}), result.ranges)
+
+
 def export_student(config: Config, problem: Problem, job, result, path: pathlib.Path, metrics: dict | None = None):
     """Writes the file; the model."""
-    model = export.to_onnx(job.network, job.heads, result.weights, problem.mean, problem.scale,
-                           stages.metadata(config.name, problem, metrics or {}), result.ranges)
+    model = exported(config, problem, job, result, metrics)
     export.save(model, path)
     return model
 
 
-def finish(config, problem, job, result, predictions, positions, feeds, folder) -> dict:
-    """Exports, checks that the file does what was evaluated, and writes what there is to read."""
+@dataclass(frozen=True)
+class Judged:
+    """The student as it is exported, and what that gives."""
+
+    job: stages.Job
+    result: loop.Trained
+    #: Outputs [N, …] of the exported model: of floats the training code's, of bytes the integer reference's.
+    outputs: dict[str, np.ndarray]
+    #: By which class shares are divided out, for each horizon; none without tilt.
+    powers: list[float]
+    #: The largest difference of the exported model's outputs from those of the training code.
+    difference: float
+
+
+def judged_student(config: Config, problem: Problem, job, result, predictions: dict) -> Judged:
+    """The student with its tilt and its factors of risk, exported and run; adds what it gives to the predictions."""
     stage("export and checks")
     found, powers = stages.outputs(job, problem, result), []
     if config.is_tilted:
@@ -141,14 +183,20 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
     if "value_at_risk" in found:
         job = stages.with_risk_factors(job, problem, found)
     found = stages.outputs(job, problem, result)
-    is_exact, path = result.ranges is not None, folder / MODEL
-    model = export_student(config, problem, job, result, path)
-    if is_exact:
+    model = exported(config, problem, job, result)
+    if result.ranges is not None:
         simulated, found = found, evaluation.exact_outputs(model, problem, found)
-        distance = float(np.abs(found["probabilities"] - simulated["probabilities"])[problem.test_from:].max())
+        difference = float(np.abs(found["probabilities"] - simulated["probabilities"])[problem.test_from:].max())
     else:
-        distance = evaluation.check_file(model, problem, found)
+        difference = evaluation.check_file(model, problem, found)
     predictions["student"] = found["probabilities"]
+    return Judged(job, result, found, powers, difference)
+
+
+def finish(config, problem, job, result, predictions, positions, feeds, folder) -> dict:
+    """Exports, checks that the file does what was evaluated, and writes what there is to read."""
+    student = judged_student(config, problem, job, result, predictions)
+    job, result, found = student.job, student.result, student.outputs
     rows = comparison.compare(problem, predictions)
     risks = risk.compare(problem, "student", found) if "value_at_risk" in found else {}
     accounts, judged = {}, []
@@ -157,22 +205,16 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
         accounts = backtest.compare(problem, job.market, positions, found["probabilities"], config.trading.latency)
         per_day = backtest.ticks_per_day(problem.data.ts_recv[problem.test_from:], config.trading.day_hours)
         judged = [backtest.judge(name, account, per_day) for name, account in accounts.items()]
-    model = export_student(config, problem, job, result, path, evaluation.file_metrics(rows, problem, "student"))
     values = {"name": config.name, "test": evaluation.plain(rows),
               "other_heads": evaluation.other_heads(problem, found, rows),
               "risk_factors": job.heads.risk_factors, "risk": risk.plain(risks), "trading": backtest.plain(judged),
-              "tilt": powers, "density": pruning.density(result.weights, job.network.prunable),
-              "precision": "int8" if is_exact else "fp32", "largest_difference": distance,
-              "best_epoch": result.best_epoch, "history": result.history, "beaten_by": beaten_by(rows)}
-    try:
-        bench = engine.frontier_row(path)
-        values["engine"] = {key: value for key, value in bench.items() if key != "layers"}
-    except engine.EngineError:
-        if feeds:
-            raise
-    if feeds:
-        values["score_check"] = evaluation.check_score(
-            path, feeds, problem, found["probabilities"], is_exact, config.data.sizes)
+              "tilt": student.powers, "density": pruning.density(result.weights, job.network.prunable),
+              "precision": "int8" if result.ranges is not None else "fp32", "largest_difference": student.difference,
+              "best_epoch": result.best_epoch, "history": result.history, "beaten_by": beaten_by(rows),
+              "is_exported": problem.label == SMOOTHED_MID}
+    if values["is_exported"]:
+        export_student(config, problem, job, result, folder / MODEL, evaluation.file_metrics(rows, problem, "student"))
+        values |= ask_engine(config, problem, student, feeds, folder / MODEL)
     values = finite(values)
     (folder / METRICS).write_text(json.dumps(values, indent=1, default=float, allow_nan=False) + "\n")
     text = card.write(config, problem, job, result, rows, risks, judged, values)
@@ -181,6 +223,21 @@ def finish(config, problem, job, result, predictions, positions, feeds, folder) 
     figures += draw_heads(problem, risks, accounts, folder / "plots")
     write_report(config, text, figures, folder)
     stage(None)
+    return values
+
+
+def ask_engine(config: Config, problem: Problem, student: Judged, feeds: list[list[pathlib.Path]], path: pathlib.Path,
+               ) -> dict:
+    """What the engine says of the file: `engine`, its times, and with feeds `score_check`, its scores."""
+    values = {}
+    try:
+        values["engine"] = {key: value for key, value in engine.frontier_row(path).items() if key != "layers"}
+    except engine.EngineError:
+        if feeds:
+            raise
+    if feeds:
+        values["score_check"] = evaluation.check_score(path, feeds, problem, student.outputs["probabilities"],
+                                                       student.result.ranges is not None, config.data.sizes)
     return values
 
 
@@ -234,8 +291,8 @@ def draw_heads(problem, risks, accounts, folder) -> list[tuple[pathlib.Path, str
     each prediction, whose costs leave nothing to be seen of the others."""
     figures = []
     for column, (horizon, found) in enumerate(risks.items()):
-        ticks = metrics.non_overlapping(problem.test[:, column] & np.isfinite(problem.returns[:, column]),
-                                        problem.ahead[:, column])
+        ticks = metrics.non_overlapping(
+            problem.test[:, column] & np.isfinite(problem.returns[:, column]), problem.apart(column))
         returns, stated = problem.returns[ticks, column], {one.name: one.value_at_risk[ticks, 0] for one, _ in found}
         figures.append((folder / f"risk-{horizon.replace(' ', '')}.png", f"Value at risk at 95 %, {horizon}"))
         plots.value_at_risk_plot(
@@ -259,13 +316,27 @@ def save_to(folder: pathlib.Path, target: pathlib.Path, name: str) -> None:
 
 
 def sameness(made: pathlib.Path, shipped: pathlib.Path) -> str:
-    """Whether the model that was made is the shipped file, byte by byte."""
+    """Whether the model that was made is the shipped file, byte by byte; if not, how far their scores are apart."""
     if not shipped.exists():
         return f"{shipped} is not there: {made} stands beside nothing"
     new, old = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (made, shipped))
     if new == old:
         return f"{made} equals {shipped} to the byte (SHA-256 {new})"
-    return f"{made} differs from {shipped}: SHA-256 {new}, there {old}"
+    ours, theirs = (_scores_in(path) for path in (made, shipped))
+    gaps = {name: abs(value - theirs[name]) for name, value in ours.items() if name in theirs}
+    far = max(gaps, key=gaps.__getitem__, default=None)
+    apart = f"their scores are apart by at most {gaps[far]:.4f} ({far})" if far else "one of them holds no scores that can be read"
+    return (f"{made} differs from {shipped} (SHA-256 {new}, there {old}), as it does on another kind of processor or with "
+            f"other package versions; {apart}")
+
+
+def _scores_in(path: pathlib.Path) -> dict[str, float]:
+    """The scores that a model's file holds; none where it cannot be read."""
+    try:
+        found = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        return json.loads(found["martlet.metrics"])
+    except (DecodeError, KeyError, ValueError):
+        return {}
 
 
 def summary(values: dict) -> str:
@@ -276,8 +347,11 @@ def summary(values: dict) -> str:
     last = f"density {values['density']:.3f}, {values['precision']}"
     if "engine" in values:
         last += f", {values['engine']['bytes']:,} bytes, p50 {values['engine']['p50_ns']:,.0f} ns"
-    if "score_check" in values:
-        largest = max(row["difference"] for row in values["score_check"]["horizons"])
+    if not values["is_exported"]:
+        last += "; no model file: the model contract does not have these labels"
+    checked = values.get("score_check", {}).get("horizons", [])
+    if checked:
+        largest = max(row["difference"] for row in checked)
         last += f"; martlet score reproduces the scores, largest difference {largest:.1e}"
     return "\n".join([*lines, last])
 

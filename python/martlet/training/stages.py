@@ -13,7 +13,7 @@ import numpy as np
 from . import baselines, distillation, engine, export, inference, loop, risk
 from .batches import Examples
 from .config import Config, Peer, expanded, network_of
-from .data import Data, DataError, Problem, prepare_all, splits_in_time
+from .data import REACHES, Data, DataError, Problem, Split, prepare_all, splits_in_time
 from .distillation import TEACHER, TEACHER_HIDDEN
 from .environment import Market
 from .heads import Heads
@@ -90,9 +90,9 @@ def selected(data: Data, wanted: tuple[str, ...], without: tuple[str, ...] = ())
                                description=data.description | {"names": names})
 
 
-def problem_of(config: Config, recordings: list[Data]) -> Problem:
-    """Labels and parts; refuses a window that is not full at the first tick that counts, and a test part too short for
-    intervals of its scores."""
+def problem_of(config: Config, recordings: list[Data], splits: list[Split] | None = None) -> Problem:
+    """Labels and parts, those of the configuration's shares where no splits are given; refuses a window that is not
+    full at the first tick that counts, and a test part too short for intervals of its scores."""
     settings = config.data
     warm_up = recordings[0].description["warm_up_ticks"] if settings.warm_up is None else settings.warm_up
     for name, options in [("network", config.network), *((one.name, one.network)
@@ -101,17 +101,18 @@ def problem_of(config: Config, recordings: list[Data]) -> Problem:
         if window > warm_up + 1:
             raise DataError(f"{name} looks back {window} ticks, but ticks count from {warm_up} after a reset on: "
                             f"data.warm_up is at least {window - 1}")
-    splits = splits_in_time(recordings, settings.shares, settings.embargo)
-    problem = prepare_all(recordings, settings.horizons, settings.warm_up, alphas=settings.alphas, splits=splits,
-                          trend_ticks=settings.trend_ticks)
+    splits = splits or splits_in_time(recordings, settings.shares, settings.embargo)
+    problem = prepare_all(recordings, settings.horizons, settings.warm_up, label=settings.label, alphas=settings.alphas,
+                          splits=splits, trend_ticks=settings.trend_ticks)
     for column, horizon in enumerate(problem.horizons):
         chosen = problem.test[:, column]
         judged, longest = int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1)
         # What the shortest block of bootstrap.Resamples needs, said before the training, not after it.
-        if 2 * longest > judged:
+        reach = REACHES[problem.label]
+        if reach * longest > judged:
             raise DataError(
                 f"the test part has {judged} judged ticks for the horizon of {horizon}, and intervals of its scores "
-                f"need {2 * longest}, twice the horizon: more data, a larger share, or a shorter horizon")
+                f"need {reach * longest}, {reach} times the horizon: more data, a larger share, or a shorter horizon")
     return problem
 
 
@@ -195,16 +196,19 @@ def examples_of(job: Job, problem: Problem, taught: dict[str, np.ndarray] | None
             chosen[TEACHER_HIDDEN] = (taught[TEACHER_HIDDEN], *counts)
     if job.market:
         index = np.arange(len(job.features))
-        chosen[MARKET] = (job.market.columns, index < problem.validation_from,
+        chosen[MARKET] = (job.market.columns,
+                          (index >= problem.split.train_from) & (index < problem.validation_from),
                           (index >= problem.validation_from) & (index < problem.test_from))
     targets, train, validation = ({name: parts[n] for name, parts in chosen.items()} for n in range(3))
     return Examples(job.features, problem.data.reset, targets, train, validation)
 
 
-def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None) -> loop.Trained:
-    """Trains, or reads what an earlier run has finished; an interrupted training goes on from its checkpoint."""
+def trained(job: Job, problem: Problem, folder: pathlib.Path, taught: dict | None = None,
+            first: dict | None = None) -> loop.Trained:
+    """Trains, from `first` weights or random ones, or reads what an earlier run has finished; an interrupted training
+    goes on from its checkpoint."""
     return kept(folder, lambda: loop.train(
-        job.network, job.heads, examples_of(job, problem, taught), job.settings, folder=folder))
+        job.network, job.heads, examples_of(job, problem, taught), job.settings, first, folder))
 
 
 def kept(folder: pathlib.Path, train: Callable[[], loop.Trained]) -> loop.Trained:

@@ -45,7 +45,7 @@ class Steps(NamedTuple):
     update: Callable
     #: (weights, arrays, state, index) to state, without a loss.
     advance: Callable
-    #: (weights, arrays, state, index, key) to the gradients of all weights, zero ones too.
+    #: (weights, arrays, state, index, key) to (gradients of all weights, zero ones too, and state).
     gradients: Callable
 
 
@@ -116,7 +116,7 @@ def compiled(network, heads, distillation, trading, optimization: Optimization, 
 
     def gradients(weights, arrays, state, index, key):
         kept = explored(weights, arrays, state, index, key)[0] if is_explored else None
-        return jax.grad(loss, has_aux=True)(weights, arrays, state, index, key, kept)[0]
+        return jax.grad(loss, has_aux=True)(weights, arrays, state, index, key, kept)
 
     is_explored = trading is not None and trading.objective == "ppo"
     return Steps(jax.jit(explore_and_update if is_explored else update), jax.jit(advance), jax.jit(gradients))

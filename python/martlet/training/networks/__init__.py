@@ -6,7 +6,8 @@ the values [T, B, width] and the next state; `keep` is 0 at the first tick after
 dropped, and `numerics`, which says what products compute in (`quantization`).
 
 `initial(key, feature_count)` makes weights; `prunable` names those that are pruned, with their layouts; `neurons` and
-`resized` are for `pruning.without_neurons`; `nodes(builder, weights, value)` adds the network to an ONNX graph.
+`resized` are for `pruning.without_neurons`, where a layer's own weights are `LAYER_w`; `nodes(builder, weights, value)`
+adds the network to an ONNX graph.
 """
 
 from __future__ import annotations
