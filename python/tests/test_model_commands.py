@@ -144,9 +144,9 @@ def test_the_shipped_models_are_verified(path):
 @pytest.mark.parametrize("name", ["btcusdt", "btcusdt-8bit"])
 def test_the_cards_of_btcusdt_say_what_their_files_score(name, tmp_path):
     feed, model = tmp_path / "btcusdt.dbn.zst", MODEL.with_name(f"{name}.onnx")
-    martlet("convert", "--from", "binance", pathlib.Path(FEEDS) / "binance/usdm_btcusdt_20240808.gz", "--out", feed)
+    martlet("convert", "--from", "binance", pathlib.Path(FEEDS) / "binance/spot_btcusdt_20240809.gz", "--out", feed)
     report = json.loads(martlet("score", feed, "--model", model, "--passes", 1, "--json").stdout)
-    stated = re.search(r"without options gives (0\.\d{4}) and (0\.\d{4})", model.with_suffix(".md").read_text())
+    stated = re.search(r"says without options (0\.\d{4}) and (0\.\d{4})", model.with_suffix(".md").read_text())
     assert report["evaluated"].startswith("from the end of the model's training "), "it knows the feed that it was trained on"
     assert [row["ticks"] for row in report["horizons"]] == [20, 100]
     assert [row["macro_f1"] for row in report["horizons"]] == pytest.approx([float(one) for one in stated.groups()], abs=1e-4)
