@@ -78,7 +78,7 @@ test: setup-test ## Build and run every test
 	@$(SWIFT) build --build-tests
 	@MARTLET_PYTHON=$(abspath $(PYTHON)) MARTLET_BIN=$(abspath $(BIN)) MARTLET_ONNX_SUITE=$(ONNX_SUITE) \
 		$(SWIFT) test --skip-build
-	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q python/tests
+	@MARTLET_BIN=$(abspath $(BIN)) $(PYTHON) -m pytest -q -n auto --dist loadfile python/tests
 	@$(MAKE) --no-print-directory fuzz-smoke
 	@$(MAKE) --no-print-directory bench-smoke
 
