@@ -195,8 +195,8 @@ def test_walking_forward_trains_before_it_tests():
     assert [(s.train_from, s.validation_from, s.test_from, s.end, s.embargo) for s in folds] == [
         (0, 200, 400, 600, 20), (0, 400, 600, 800, 20), (0, 600, 800, 1_000, 20)]
     assert [s.train_from for s in walk_forward(1_000, 3, is_anchored=False)] == [0, 200, 400]
-    for count, number in ((4, 9), (1_000, 0)):
-        with pytest.raises(DataError):
+    for count, number in ((4, 9), (1_000, 0), (1_000, 10**5)):
+        with pytest.raises(DataError, match="at least one fold"):
             walk_forward(count, number)
 
 

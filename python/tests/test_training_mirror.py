@@ -84,6 +84,19 @@ def test_scales_do_not_see_outliers_nor_what_follows_training(problem):
         assert two == pytest.approx(one, rel=0.05, abs=0.05)
 
 
+def test_scales_are_of_all_warm_ticks_of_training(problem):
+    """Of a fold that begins later all its ticks are; a shorter warm-up than that of the features leaves it some."""
+    mirror = Mirror.of(problem.data.names)
+    description = problem.data.description | {"warm_up_ticks": 10**6}
+    cold = dataclasses.replace(problem.data, description=description)
+    later = dataclasses.replace(problem.split, train_from=problem.warm_up + 100)
+    for split, first in ((problem.split, problem.warm_up), (later, later.train_from)):
+        rows = cold.features[first:split.validation_from]
+        both = np.concatenate([rows, mirror.features(rows)])
+        centre, _ = mirror.scales(dataclasses.replace(problem, data=cold, split=split))
+        assert (centre == np.float32(np.median(both, axis=0))).all()
+
+
 def test_the_mirrored_part_trains_and_the_stream_is_judged(problem):
     mirror = Mirror(np.arange(12), np.float32([-1] + [1] * 11))
     teacher = np.random.default_rng(2).dirichlet(np.ones(3), problem.classes.shape).astype(np.float32)

@@ -11,10 +11,11 @@ pytest.importorskip("onnx")
 pytest.importorskip("yaml")
 
 from martlet import labels  # noqa: E402
-from martlet.training import command, config, evaluation, stages  # noqa: E402
+from martlet.training import card, command, config, evaluation, stages  # noqa: E402
 from martlet.training.config import ConfigError  # noqa: E402
 from martlet.training.data import (  # noqa: E402
     PARTS, Data, DataError, joined, prepare, prepare_all, splits_in_time)
+from martlet.training.report import Report  # noqa: E402
 from run_support import quick_compiler, small  # noqa: E402, F401
 from support import BIN, martlet  # noqa: E402
 from training_support import write_folder  # noqa: E402
@@ -99,8 +100,36 @@ def test_recordings_of_the_same_hours_are_cut_at_the_same_moments(recordings):
     assert [(one.validation_from, one.test_from, one.end) for one in splits] == [
         (7_200, 9_600, 12_000), (5_200, 7_600, 8_000), (4_800, 6_400, 8_000)]
     early = dataclasses.replace(after, ts_recv=first.ts_recv[:8_000])
-    with pytest.raises(DataError, match="at least one tick"):
+    with pytest.raises(DataError, match="a.dbn overlaps in time with a.dbn .* no tick in one of its parts"):
         splits_in_time([first, early])
+    # Cut as the first is, it would be judged on what the second, which begins after the first, is trained on.
+    whole = dataclasses.replace(first, ts_recv=first.ts_recv[0] + np.arange(12_000, dtype=np.uint64) * np.uint64(10**9))
+    with pytest.raises(DataError, match="a.dbn, a.dbn, which are cut into parts at different moments"):
+        splits_in_time([first, after, whole])
+
+
+def test_what_counts_in_a_part_is_warm_there_too(recordings):
+    problem = joined([prepare(one, [10], 700, alphas=[2e-4]) for one in recordings], LEAD)
+    since = labels.ticks_since_reset(problem.data.reset)
+    for name in PARTS:
+        assert since[problem.part(name)[:, 0]].min() >= 700
+
+
+def test_of_several_recordings_the_one_that_does_not_do_is_named(recordings):
+    still = dataclasses.replace(recordings[1], mid=np.full_like(recordings[1].mid, 10**11),
+                                description=recordings[1].description | {"files": ["still.dbn"]})
+    with pytest.raises(DataError, match="^still.dbn: all .* labels of the train part are flat"):
+        prepare_all([recordings[0], still], [10], 50)
+
+
+def test_the_card_tells_recordings_apart_that_have_one_name():
+    row = {"recording": "feed.dbn", "horizon": "10 ticks", "ticks": 9, "difference": 0.0, "python": {"macro_f1": 0.5},
+           "engine": {"macro_f1": 0.5}}
+    for rows, is_told in (([row], False), ([row, row], True)):
+        report = Report("x")
+        card._engine(report, {"is_exported": True, "score_check": {
+            "is_exact": False, "left_out": [], "horizons": rows}})
+        assert ("| recording |" in report.markdown()) == is_told
 
 
 def test_recordings_that_do_not_fit_are_refused(recordings):
@@ -112,7 +141,8 @@ def test_recordings_that_do_not_fit_are_refused(recordings):
 
 @pytest.mark.parametrize("data, text", [
     ({"recordings": ["a"], "feeds": ["b"]}, "one of feeds, recordings, and folder"),
-    ({"recordings": []}, "one of feeds, recordings, and folder")])
+    ({"recordings": []}, "one of feeds, recordings, and folder"),
+    ({"recordings": ["a", "b", "a"]}, "data.recordings names a twice")])
 def test_a_configuration_has_one_kind_of_source(data, text):
     with pytest.raises(ConfigError, match=text):
         config.parse(json.dumps({"name": "x", "data": data}))

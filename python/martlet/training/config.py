@@ -322,8 +322,8 @@ def _check(config: Config) -> None:
     in_time = [str(horizon) for horizon in horizons if horizon.unit != "ticks"]
     if data.label == TWO_SIDED and in_time:
         raise ConfigError(f"data.label: {TWO_SIDED} labels have horizons in ticks, not {in_time[0]}")
-    for where, values in [("data.horizons", list(map(str, horizons))), ("heads.names", config.heads.names),
-                          ("baselines", config.baselines)]:
+    for where, values in [("data.horizons", list(map(str, horizons))), ("data.recordings", data.recordings),
+                          ("heads.names", config.heads.names), ("baselines", config.baselines)]:
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
             raise ConfigError(f"{where} names {repeated[0]} twice")

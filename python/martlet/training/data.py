@@ -88,7 +88,7 @@ class Data:
         _check(folder, description, arrays)
         names = description["instruments"]
         if instrument is None and len(names) != 1 or instrument is not None and instrument not in names:
-            raise DataError(f"{folder}: --instrument is one of {', '.join(names)}")
+            raise DataError(f"{folder}: the instrument, data.instrument, is one of {', '.join(names)}")
         chosen = instrument or names[0]
         rows = arrays.pop("instrument") == names.index(chosen)
         if rows.sum() < TICKS_MIN:
@@ -188,18 +188,34 @@ class Split:
 
 def splits_in_time(recordings: Sequence[Data], shares: Sequence[float] = (0.6, 0.2, 0.2),
                    embargo: int = 0) -> list[Split]:
-    """The parts of each recording, by its own ticks; one that overlaps with an earlier one in time is cut at that one's
-    moments, so that nothing is learned of a moment at which something else is judged."""
+    """The parts of each recording, by its own ticks; one that overlaps with earlier ones in time is cut at their
+    moments, so that nothing is learned of a moment at which something else is judged. Refuses one that overlaps with
+    several that are cut at different moments, or has no tick in a part that is cut so."""
     result: list[Split] = []
+    moments: list[tuple[int, int]] = []
     for number, data in enumerate(recordings):
         split = Split.in_time(len(data.mid), shares, embargo)
-        for other, found in zip(recordings[:number], result):
-            if other.ts_recv[0] <= data.ts_recv[-1] and data.ts_recv[0] <= other.ts_recv[-1]:
-                moments = other.ts_recv[[found.validation_from, found.test_from]]
-                split = Split(0, *np.searchsorted(data.ts_recv, moments).tolist(), len(data.mid), embargo)
-                break
+        own = tuple(data.ts_recv[[split.validation_from, split.test_from]].tolist())
+        others = [other for other in range(number) if recordings[other].ts_recv[0] <= data.ts_recv[-1]
+                  and data.ts_recv[0] <= recordings[other].ts_recv[-1]]
+        if others:
+            name, names = _name(data), ", ".join(_name(recordings[other]) for other in others)
+            if len({moments[other] for other in others}) > 1:
+                raise DataError(f"{name} overlaps in time with {names}, which are cut into parts at different moments: "
+                                "leave it out, or name its stretches as recordings of their own")
+            own = moments[others[0]]
+            cuts = np.searchsorted(data.ts_recv, np.array(own, np.uint64)).tolist()
+            if not 0 < cuts[0] < cuts[1] < len(data.mid):
+                raise DataError(f"{name} overlaps in time with {names} and is cut at the same moments, which leaves no "
+                                "tick in one of its parts: recordings of the same hours, or of others, go together")
+            split = Split(0, *cuts, len(data.mid), embargo)
         result.append(split)
+        moments.append(own)
     return result
+
+
+def _name(data: Data) -> str:
+    return ", ".join(data.description["files"])
 
 
 def walk_forward(count: int, folds: int, embargo: int = 0, *, is_anchored: bool = True) -> list[Split]:
@@ -207,8 +223,8 @@ def walk_forward(count: int, folds: int, embargo: int = 0, *, is_anchored: bool 
 
     Each fold validates on the stretch before its test, and trains on all before that (anchored) or on one stretch.
     """
-    if folds < 1:
-        raise DataError("walking forward takes at least one fold")
+    if not 1 <= folds <= count - 2:
+        raise DataError(f"walking forward takes at least one fold, and {folds} need {folds + 2} ticks, not {count}")
     bounds = [count * number // (folds + 2) for number in range(folds + 3)]
     return [Split(0 if is_anchored else bounds[fold], *bounds[fold + 1:fold + 4], embargo) for fold in range(folds)]
 
@@ -330,8 +346,14 @@ def prepare_all(
     splits = splits or splits_in_time(recordings)
 
     def of_each(alphas, multiple):
-        return [prepare(data, horizons, warm_up, label=label, alphas=alphas, split=split, trend_ticks=trend_ticks,
-                        trend_multiple=multiple) for data, split in zip(recordings, splits, strict=True)]
+        found = []
+        for data, split in zip(recordings, splits, strict=True):
+            try:
+                found.append(prepare(data, horizons, warm_up, label=label, alphas=alphas, split=split,
+                                     trend_ticks=trend_ticks, trend_multiple=multiple))
+            except DataError as error:
+                raise DataError(f"{_name(data)}: {error}" if len(recordings) > 1 else str(error)) from error
+        return found
 
     problems = of_each(alphas, None)
     if len(problems) == 1:
@@ -347,7 +369,8 @@ def prepare_all(
 
 def joined(problems: Sequence[Problem], lead: int = LEAD) -> Problem:
     """One problem of several recordings, prepared alike: the training parts of all, then the validation parts, then the
-    test parts. `lead` ticks before each of the latter, which do not count, stand before it once more, after a reset.
+    test parts. `lead` ticks, but no fewer than the warm-up, before each of the latter, which do not count, stand before
+    it once more, after a reset.
 
     Labels are those of the whole recordings. Times start anew with each recording.
     """
@@ -355,6 +378,8 @@ def joined(problems: Sequence[Problem], lead: int = LEAD) -> Problem:
     if any(one.data.names != first.data.names or one.horizons != first.horizons or one.alphas != first.alphas
            or one.label != first.label or one.warm_up != first.warm_up for one in problems):
         raise DataError("recordings are joined that have the same features, horizons, thresholds and warm-up")
+    # `martlet score` goes through the whole recording and counts from the warm-up on.
+    lead = max(lead, first.warm_up)
     pieces = []
     for part in range(len(PARTS)):
         for one in problems:

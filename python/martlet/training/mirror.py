@@ -56,8 +56,9 @@ class Mirror:
 
     def scales(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         """Centre and scale [F] of the training part and its mirror image: median, and what makes the range from the 5th
-        to the 95th percentile that of a standard normal variable. Outliers, of which books have many, do not count."""
-        first = problem.split.train_from + problem.data.description["warm_up_ticks"]
+        to the 95th percentile that of a standard normal variable. Outliers, of which books have many, do not count, nor
+        does the warm-up at the beginning of the data."""
+        first = max(problem.split.train_from, problem.warm_up)
         rows = problem.data.features[first:problem.validation_from]
         both = np.concatenate([rows, self.features(rows)])
         low, centre, high = np.percentile(both, [TAIL, 50, 100 - TAIL], axis=0)
