@@ -17,6 +17,7 @@ import pathlib
 import chain
 import frontier
 import onnx
+import peers
 import recorded
 from study import LOGISTIC, Study
 
@@ -54,11 +55,12 @@ def main(options: argparse.Namespace) -> None:
     teacher = networks.make("lstm", units=(48,), dense=(64,), input_dropout=0.2, dropout=0.3)
     taught = chain.teach(study, teacher, SEEDS[:2], [trees])
     chain.students(study, "LSTM", STUDENT, taught, SEEDS, COURSE, DENSITIES, (0.1,))
+    peers.add_tabl(study, SEEDS)
     variants = [variant.name for variant in COURSE.variants(DENSITIES, (0.1,))]
     for column, horizon in enumerate(study.problem.horizons):
         print(f"{horizon}\n\n{chain.scores(study, column)}\n")
         print(chain.losses(study, [(f"LSTM {variant}", "LSTM fp32 dense") for variant in variants], column), "\n")
-        others = ["teacher", "persistence", "logistic", LOGISTIC, "trees"]
+        others = ["teacher", "persistence", "logistic", LOGISTIC, "trees", peers.NAME]
         print(chain.losses(study, [(name, other) for name in COMPARED for other in others], column), "\n")
         print(study.table([*others, "LSTM fp32 dense", *COMPARED], column), "\n")
         print(study.by_recording([*others, *COMPARED], column), "\n")

@@ -65,7 +65,8 @@ def main(options: argparse.Namespace) -> None:
     for kind, (network, course, densities, integer_densities) in STUDENTS.items():
         chain.students(study, kind, network, taught, SEEDS, course, densities, integer_densities)
     if not options.without_peers:
-        peers.add(study, COLUMN, SEEDS)
+        peers.add_tabl(study, SEEDS)
+        peers.add_deeplob(study, SEEDS)
     print(chain.scores(study, COLUMN), "\n")
     dense = [(f"{kind} {variant.name}", f"{kind} fp32 dense") for kind, (_, course, *densities) in STUDENTS.items()
              for variant in course.variants(*densities)]

@@ -1,6 +1,6 @@
 """BiN-C(TABL) and DeepLOB by the same loop on the same split.
 
-BiN-C(TABL) has the kit's plain scales and one horizon, as it normalises each window itself. DeepLOB has what our
+BiN-C(TABL) has the kit's plain scales and the judged horizons, as it normalises each window itself. DeepLOB has what our
 networks have, robust scales, mirrored examples and all horizons, but only the 40 features of the book.
 """
 
@@ -31,14 +31,19 @@ BOOK_NETWORK = networks.make("lstm", units=(32,), dense=(64,), input_dropout=0.0
 NAME, DEEPLOB_NAME, BOOK_NAME = "BiN-C(TABL)", "DeepLOB", "LSTM, book alone"
 
 
-def add(study: Study, column: int, seeds: tuple[int, ...]) -> None:
-    """Adds BiN-C(TABL) and an LSTM that reads what DeepLOB reads, of some seeds, and DeepLOB of one."""
-    problem, chosen = study.plain, slice(column, column + 1)
+def add_tabl(study: Study, seeds: tuple[int, ...]) -> None:
+    """Adds BiN-C(TABL) of some seeds, for the horizons that the study judges."""
+    problem, chosen, count = study.plain, study.columns, len(study.columns)
     parts = [{"classes": problem.part(part)[:, chosen]} for part in ("train", "validation")]
     plain = Examples(problem.normalised, problem.data.reset, {"classes": problem.classes[:, chosen]}, *parts)
-    tabl, direct = networks.make("binctabl", outputs=3), Heads(1, is_direct=True)
+    tabl, direct = networks.make("binctabl", outputs=3 * count), Heads(count, is_direct=True)
     study.add(NAME, [_made(study, f"peers/binctabl-{seed}", tabl, direct, plain,
                            dataclasses.replace(TABL, seed=seed), chosen) for seed in seeds], is_mirrored=False)
+
+
+def add_deeplob(study: Study, seeds: tuple[int, ...]) -> None:
+    """Adds an LSTM that reads what DeepLOB reads, of some seeds, and DeepLOB of one."""
+    problem = study.plain
     mirrored = study.mirror.examples(problem, study.features)
     mirrored.features = np.ascontiguousarray(mirrored.features[:, deeplob.columns(problem.data.names)])
     study.add(BOOK_NAME, [_made(study, f"peers/book-{seed}", BOOK_NETWORK, study.heads, mirrored,

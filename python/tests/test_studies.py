@@ -190,3 +190,13 @@ def test_the_frontier_is_drawn_where_an_interval_does_not_hold_its_value(tmp_pat
 
     frontier.plot(Found(), 0, tmp_path / "figure.png", "GOOG")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_devices_are_timed_with_what_they_compute(monkeypatch, capsys):
+    import devices
+
+    monkeypatch.setattr(devices, "NETWORKS", {"MLP": networks.make("mlp", dense=(8,))})
+    run(devices, "--ticks", 6_000, "--rounds", 1)
+    table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| MLP")]
+    assert [row[1] for row in table] == ["a training step", "scoring 6,000 ticks"]
+    assert all(float(row[3]) > 0 and row[4] == "1.000" and 0 < float(row[5].strip(" |")) < 3 for row in table)

@@ -101,12 +101,15 @@ def train(network, heads: Heads, examples: Examples, settings: Settings, first: 
     if folder is not None and (folder / checkpoint.NAME).exists():
         run.restore(checkpoint.load(folder, identity))
     progress = Progress(settings.epochs, run.epoch)
-    while run.epoch < settings.epochs and not run.is_over:
-        note = run.one_epoch()
-        if folder is not None:
-            checkpoint.save(folder, identity, run.saved())
-        progress.show(run.epoch, note)
-    progress.close()
+    try:
+        while run.epoch < settings.epochs and not run.is_over:
+            note = run.one_epoch()
+            if folder is not None:
+                checkpoint.save(folder, identity, run.saved())
+            progress.show(run.epoch, note)
+    finally:
+        # Gives the terminal its cursor back.
+        progress.close()
     return run.result()
 
 

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import sys
-import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 
 class Progress:
-    """One line that rewrites itself on standard error; nothing where that is not a terminal."""
+    """Epochs done, the time that is left and a note, in one line on standard error; nothing where that is not a
+    terminal."""
 
     def __init__(self, total: int, done: int = 0) -> None:
-        self.total, self.first = total, done
-        self.start, self.is_shown = time.monotonic(), sys.stderr.isatty()
+        self.bar = Bar(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(24), TimeRemainingColumn(),
+                       TextColumn("{task.fields[note]}"), console=Console(stderr=True),
+                       disable=not sys.stderr.isatty())
+        self.task = self.bar.add_task("", total=total, completed=done, note="")
+        self.bar.start()
 
     def show(self, done: int, note: str) -> None:
-        if self.is_shown:
-            left = (time.monotonic() - self.start) / (done - self.first) * (self.total - done)
-            print(f"\repoch {done}/{self.total}, {left:.0f} s left  {note}\033[K", end="", file=sys.stderr, flush=True)
+        self.bar.update(self.task, completed=done, note=note)
 
     def close(self) -> None:
-        if self.is_shown:
-            print(file=sys.stderr)
+        if not self.bar.disable:
+            self.bar.stop()
 
 
 def stage(name: str | None) -> None:
     """Says on a terminal what begins now; None at the end."""
     if sys.stderr.isatty():
-        print("\033[2mdone\033[0m" if name is None else f"\033[1m{name}\033[0m", file=sys.stderr, flush=True)
+        Console(stderr=True).print("done" if name is None else name, style="dim" if name is None else "bold",
+                                   markup=False, highlight=False)
