@@ -162,6 +162,8 @@ private struct ModelRunner: RowRunner, ~Copyable {
     mutating func run(_ rows: CalibrationRows, _ range: Range<Int>) -> Double {
         values.removeAll(keepingCapacity: true)
         values.reserveCapacity(range.count * outputs.reduce(0) { $0 + $1.count })
+        // Of its own, so that the engine is stepped while nothing else of this runner is read.
+        let states = states
         let start = martlet_monotonic_ns()
         for row in range {
             let stream = Int(rows.streams[row])
