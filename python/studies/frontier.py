@@ -38,7 +38,7 @@ def plot(study: Study, column: int, path: pathlib.Path, title: str) -> None:
     axes.axvline(1, color="black", linewidth=0.6, zorder=0)
     axes.set(title=f"{title}: squares are int8, bars 95 % intervals over time", xscale="log",
              xlabel="p50 in the engine, µs a tick", ylabel="macro F1",
-             xticks=(0.1, 0.2, 0.5, 1, 2, 5, 10))
+             xticks=(0.1, 0.2, 0.5, 1, 2, 5, 10, 100))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(fontsize=7, labelspacing=0.4, loc="upper left", bbox_to_anchor=(1, 1))
     plots.save(drawing, path)

@@ -44,7 +44,7 @@ MIXER = chain.Member(
     networks.make("mixer", channels=64, layers=3, window=48, input_dropout=0.05, dropout=0.1),
     loop.Settings(epochs=4, learning_rate=2e-3, weight_decay=3e-2, windows=16_000, validation_every=8,
                   average_decay=0.98))
-#: Judged against the teacher and the baselines.
+#: Judged against the teacher and the baselines. The best of them on validation stands for all.
 COMPRESSED = ["LSTM int8 50%", "MLP int8 50%", "TCN int8 50%", "wide int8 25%", "wide int8 10%"]
 
 
@@ -75,13 +75,15 @@ def main(options: argparse.Namespace) -> None:
     others += [] if options.without_peers else [peers.NAME]
     print(chain.losses(study, [(name, other) for name in COMPRESSED for other in others], COLUMN), "\n")
     print(study.table([*others, f"{next(iter(STUDENTS))} fp32 dense", *COMPRESSED], COLUMN), "\n")
+    chosen = max(COMPRESSED, key=lambda name: study.rows[name][f"validation_{COLUMN}"][0])
+    print(f"By validation: {chosen}\n")
     if not options.without_peers:
         print(peers.table(study, [peers.BOOK_NAME, *COMPRESSED], COLUMN), "\n")
     if options.plot:
         frontier.plot(study, COLUMN, options.plot, "GOOG, 50 ticks")
-        study.draw(COMPRESSED[0], COLUMN, options.plot)
+        study.draw(chosen, COLUMN, options.plot)
     if feeds:
-        print(study.reproduced(COMPRESSED[0], study.rows[COMPRESSED[0]]["file"], feeds))
+        print(study.reproduced(chosen, study.rows[chosen]["file"], feeds))
 
 
 def unseen(trees: np.ndarray, train: np.ndarray) -> np.ndarray:
