@@ -13,7 +13,8 @@ from martlet.training import plots
 def plot(study: Study, column: int, path: pathlib.Path, title: str) -> None:
     """A point with its interval for each predictor that the engine has run, numbered by time, and a line for each
     baseline; names stand beside the figure, because neighbours are too close for them."""
-    drawing, (axes,) = plots.figure(width=9.5, height=5.5)
+    # A line of the legend, which stands beside the axes, takes 0.19 inches.
+    drawing, (axes,) = plots.figure(width=9.5, height=max(5.5, 0.19 * len(study.rows)))
     kinds = sorted({name.split()[0] for name, facts in study.rows.items() if "engine" in facts})
     names = sorted((name for name, facts in study.rows.items() if "engine" in facts and "member" not in name),
                    key=lambda name: study.rows[name]["engine"]["p50_ns"])
