@@ -43,11 +43,7 @@ class Study:
         #: Tilted probabilities [S, N, H, 3] by name, in the order of the tables.
         self.predictions: dict[str, np.ndarray] = {}
         self.rows: dict[str, dict] = {}
-        self.draws = {column: self._draws(column) for column in columns}
-
-    def _draws(self, column: int) -> Resamples:
-        rows = self.problem.test[:, column]
-        return Resamples(int(rows.sum()), int(self.problem.ahead[rows, column].max()))
+        self.draws = {column: comparison.draws_of(problem, column) for column in columns}
 
     # Stages
 

@@ -183,6 +183,14 @@ def test_problems_that_cannot_be_learned_are_refused(data, arguments, text):
         prepare(data, warm_up=50, **arguments)
 
 
+@pytest.mark.parametrize("arguments", [{"label": TWO_SIDED}, {"trend_ticks": 10}])
+def test_prices_too_large_for_sums_are_refused_with_what_to_do(folder, arguments):
+    data = Data.load(folder)
+    data.mid += 2**61
+    with pytest.raises(DataError, match="10 ticks: prices are too large for sums of 10: choose"):
+        prepare(data, [10], 50, alphas=[1e-12], **arguments)
+
+
 def test_a_clock_that_runs_backwards_has_no_time_horizon(folder):
     data = Data.load(folder)
     data.ts_recv[100] = 0

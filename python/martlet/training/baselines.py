@@ -70,7 +70,8 @@ def mirrored(problem: Problem) -> np.ndarray:
     try:
         mirror = Mirror.of(problem.data.names)
     except ValueError as error:
-        raise DataError(f"baselines: mirrored: {error}: name the other baselines, or take both sides' features") from error
+        raise DataError(
+            f"baselines: mirrored: {error}: name the other baselines, or take both sides' features") from error
     features = mirror.normalised(problem)
     image = mirror.features(features)
     result = np.empty((*problem.classes.shape, CLASSES), np.float32)

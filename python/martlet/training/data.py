@@ -358,6 +358,8 @@ def prepare_all(
     problems = of_each(alphas, None)
     if len(problems) == 1:
         return problems[0]
+    if alphas is not None and None not in alphas and trend_ticks is None:
+        return joined(problems)
     chosen = [labels.choose_alpha(np.concatenate([
         _label_values(one.data, horizon, one.ahead[:, column], label)[0][one.train[:, column]] for one in problems]))
         if alphas is None or alphas[column] is None else float(alphas[column])
@@ -410,7 +412,8 @@ def joined(problems: Sequence[Problem], lead: int = LEAD) -> Problem:
 
 def _described(problems: Sequence[Problem]) -> dict:
     found = [one.data.description for one in problems]
-    return found[0] | {key: [value for one in found for value in one[key]] for key in ("files", "sha256", "instruments")}
+    return found[0] | {key: [value for one in found for value in one[key]]
+                       for key in ("files", "sha256", "instruments")}
 
 
 def _scales(data: Data, split: Split, warm_up: int) -> tuple[np.ndarray, np.ndarray]:
@@ -427,7 +430,10 @@ def _label_values(data: Data, horizon: Horizon, ahead: np.ndarray, label: str) -
         return labels.smoothed_mid(data.mid, data.reset, ahead)
     if horizon.unit != "ticks":
         raise DataError(f"two-sided labels have a horizon in ticks, not {horizon}")
-    return labels.smoothed_two_sided(data.mid, data.reset, horizon.length)
+    try:
+        return labels.smoothed_two_sided(data.mid, data.reset, horizon.length)
+    except ValueError as error:
+        raise DataError(f"{data.instrument}, horizon of {horizon}: {error}: choose a shorter one") from error
 
 
 def _known(data: Data, horizon: Horizon, ahead: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -441,7 +447,10 @@ def _trend(data: Data, split: Split, is_warm: np.ndarray, ticks: int | None, mul
     count = len(data.mid)
     if ticks is None:
         return np.full(count, labels.NONE, np.int8), 0, 0.0, *np.zeros((3, count), bool)
-    values, usable = labels.trend_score(data.mid, data.reset, ticks)
+    try:
+        values, usable = labels.trend_score(data.mid, data.reset, ticks)
+    except ValueError as error:
+        raise DataError(f"{data.instrument}, trend over {ticks} ticks: {error}: choose fewer") from error
     ahead = Horizon(ticks).ahead(data)
     parts = split.parts(ahead, ahead) & usable & is_warm
     _require_labels(parts, f"the trend over {ticks} ticks")

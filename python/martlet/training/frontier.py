@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..labels import most_probable
-from . import engine, evaluation, export, loop, plots, pruning, run, stages
+from . import comparison, engine, evaluation, export, loop, plots, pruning, run, stages
 from .bootstrap import Interval, Resamples
 from .config import SEED_MAX, Config
 from .data import DataError, Problem
@@ -115,7 +115,7 @@ def compress(config: Config, folder: pathlib.Path, densities: tuple[float, ...],
     taught = run.train_teachers(config, problem, folder, predictions)
     chosen = problem.test[:, column]
     expected = problem.classes[chosen, column]
-    draws = Resamples(int(chosen.sum()), max(int(problem.ahead[chosen, column].max()), 1))
+    draws = comparison.draws_of(problem, column)
     out = folder / "compress"
     out.mkdir(exist_ok=True)
     rows, reference = [], None
@@ -160,7 +160,8 @@ def _student(config, problem, variant, seed, folder, out, taught):
 def _trained(config, problem, variant, seed, folder, out, taught):
     """A variant's job and its training; the run's own dense student is taken where it is there."""
     if variant.precision == POST_TRAINING:
-        job, result = _trained(config, problem, dataclasses.replace(variant, precision=FLOAT), seed, folder, out, taught)
+        plain = dataclasses.replace(variant, precision=FLOAT)
+        job, result = _trained(config, problem, plain, seed, folder, out, taught)
         ranges = loop.training_ranges(job.network, result.weights, stages.examples_of(job, problem, taught),
                                       config.quantization or Quantization())
         return job, dataclasses.replace(result, ranges=ranges)

@@ -325,9 +325,10 @@ def sameness(made: pathlib.Path, shipped: pathlib.Path) -> str:
     ours, theirs = (_scores_in(path) for path in (made, shipped))
     gaps = {name: abs(value - theirs[name]) for name, value in ours.items() if name in theirs}
     far = max(gaps, key=gaps.__getitem__, default=None)
-    apart = f"their scores are apart by at most {gaps[far]:.4f} ({far})" if far else "one of them holds no scores that can be read"
-    return (f"{made} differs from {shipped} (SHA-256 {new}, there {old}), as it does on another kind of processor or with "
-            f"other package versions; {apart}")
+    apart = (f"their scores are apart by at most {gaps[far]:.4f} ({far})" if far else
+             "one of them holds no scores that can be read")
+    return (f"{made} differs from {shipped} (SHA-256 {new}, there {old}), as it does on another kind of processor or "
+            f"with other package versions; {apart}")
 
 
 def _scores_in(path: pathlib.Path) -> dict[str, float]:
